@@ -1,0 +1,1 @@
+"""Cameras, door hardware, and simulators of both."""

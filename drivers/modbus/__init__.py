@@ -1,0 +1,1 @@
+"""Door hardware over Modbus."""

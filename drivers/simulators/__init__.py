@@ -1,0 +1,1 @@
+"""A door controller and a camera to rehearse a site with."""

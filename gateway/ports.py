@@ -1,0 +1,178 @@
+"""What the core needs from outside, on one page.
+
+Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.decisions import Grant
+from gateway.domain.doors import Actuation, DoorHealth
+from gateway.domain.enrolment import PhotoFace, SealedTemplate, StoredPerson
+from gateway.domain.events import Event, EventDraft
+from gateway.domain.faces import Image
+from gateway.domain.ids import AccessPointId, GatewayId, ModelId, PersonId
+
+
+class Clock(Protocol):
+    """Time. Records use ``now``, deadlines use ``monotonic_ns``; the two never mix."""
+
+    def now(self) -> datetime:
+        """UTC, with its time zone."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC: shared by all processes of the machine, unmoved by the wall clock."""
+        ...
+
+
+class FrameSource(Protocol):
+    """One camera. Blocking; owned by a single capture thread of a vision worker."""
+
+    paced: bool
+    """The source itself sets the pace (a live camera, a recording at its own speed). When False every
+    ``read`` returns at once and the capture thread waits until the frame before has been analysed."""
+
+    def open(self) -> None:
+        """Connect within the open time-out. Raises CameraUnavailable; may be called again after close."""
+        ...
+
+    def read(self) -> tuple[Image, float | None] | None:
+        """Next picture and its media time in seconds (None when live); None at the end of a recording.
+
+        Blocks no longer than the read time-out. Raises CameraUnavailable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent, never raises."""
+        ...
+
+
+class Journal(Protocol):
+    """The gateway's own durable, chained record on local disk."""
+
+    async def append(self, *drafts: EventDraft) -> tuple[Event, ...]:
+        """Chain and store, all or none; returns after fsync. Raises JournalUnavailable."""
+        ...
+
+    async def open_grants(self) -> tuple[Event, ...]:
+        """access_granted events that have no unlock_outcome yet, oldest first."""
+        ...
+
+    async def unforwarded(self, limit: int) -> tuple[tuple[Event, bytes], ...]:
+        """Oldest events not yet marked as forwarded, each with its canonical bytes, in order."""
+        ...
+
+    async def mark_forwarded(self, seq: int) -> None:
+        """Everything up to and including ``seq`` is in the event store."""
+        ...
+
+
+class EventStore(Protocol):
+    """The shared ledger in Postgres."""
+
+    async def store(self, events: Sequence[tuple[Event, bytes]]) -> None:
+        """Insert in order, all or none; events already there are skipped if identical.
+
+        Raises DatabaseUnavailable, or InvariantBroken when a stored event differs or a gap would open.
+        """
+        ...
+
+    async def last_seq(self, gateway_id: GatewayId) -> int:
+        """Highest stored sequence number of a gateway, 0 for none."""
+        ...
+
+
+class PeopleStore(Protocol):
+    """Employees, consents and sealed templates. Never sees a template in the clear."""
+
+    async def roster_version(self) -> int:
+        """A number that changes with every change of people, consents, templates or profiles."""
+        ...
+
+    async def load(self, model_id: ModelId) -> tuple[int, Sequence[StoredPerson]]:
+        """Everyone with their profiles, wrapped keys and sealed templates of one model, at one version."""
+        ...
+
+    async def enrol(
+        self,
+        *,
+        number: str,
+        name: str,
+        profile: str,
+        consent: str | None,
+        person_id: PersonId,
+        wrapped_key: bytes,
+        templates: Sequence[SealedTemplate],
+        expected_version: int,
+    ) -> None:
+        """Create the person, or replace the templates of the one with this number and id; one transaction.
+
+        ``consent`` is who attested it and to which text; None records none, and then no template is
+        allowed. ``expected_version`` is the roster version the caller checked for duplicates against.
+        Raises Rejected (code "roster_changed") if it is no longer current, InvalidInput
+        for an unknown profile.
+        """
+        ...
+
+    async def sync_access_points(self, points: Sequence[tuple[AccessPointId, str]]) -> None:
+        """Make the stored access points those of the site file; the profile "staff" holds new ones."""
+        ...
+
+
+class Sealer(Protocol):
+    """AES-256-GCM sealing under per-person keys, which are wrapped by the master key."""
+
+    def new_key(self, person_id: PersonId) -> bytes:
+        """A fresh person key, wrapped."""
+        ...
+
+    def seal(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, plain: bytes) -> bytes:
+        """Seal bytes so that they open only for this person, model and format version."""
+        ...
+
+    def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
+        """Open sealed bytes. Raises SealBroken."""
+        ...
+
+
+class Door(Protocol):
+    """One access point's lock."""
+
+    access_point_id: AccessPointId
+
+    async def start(self) -> None:
+        """Begin connecting; every owned output goes OFF before the first unlock. Idempotent."""
+        ...
+
+    async def unlock(self, grant: Grant) -> Actuation:
+        """At most one pulse per grant, and none after ``grant.expires_ns``.
+
+        Device trouble is in the outcome, never raised; a second call with the same grant id sends
+        nothing. Cancellation leaves the device to end its own pulse.
+        """
+        ...
+
+    async def lock(self) -> bool:
+        """Output OFF; True when the device confirmed it. Always allowed."""
+        ...
+
+    def health(self) -> DoorHealth:
+        """Last known state; never blocks."""
+        ...
+
+    async def aclose(self) -> None:
+        """OFF, then disconnect. Idempotent."""
+        ...
+
+
+class FaceAnalyser(Protocol):
+    """Finds and judges the faces in a photograph. Blocking: call it in a thread."""
+
+    model_id: ModelId
+
+    def photograph(self, data: bytes) -> Sequence[PhotoFace]:
+        """Faces, largest first, of an encoded image. Raises InvalidInput when it is not a picture."""
+        ...

@@ -1,0 +1,1 @@
+"""The vision worker: capture, detect, track, judge, embed."""

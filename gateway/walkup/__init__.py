@@ -1,0 +1,1 @@
+"""The road of one walk-up: sighting, identity, decision, grant; and its supervision."""
