@@ -51,12 +51,18 @@ class Gallery:
 
     def search(self, probe: Embedding) -> Match:
         """Exact search. A person's score is that of the nearest of their templates."""
+        return self.search_except(probe, None)
+
+    def search_except(self, probe: Embedding, leave_out: PersonId | None) -> Match:
+        """As ``search``, as if one person were not enrolled."""
         if not self.people:
             return Match(None, -1.0, -1.0)
         best = np.full(len(self.people), -1.0, np.float32)
         np.maximum.at(best, self.owner, self.matrix @ probe)
+        if leave_out in self.people:
+            best[self.people.index(leave_out)] = -1.0
         top = int(best.argmax())
         score = float(best[top])
         best[top] = -1.0
         runner_up = float(best.max()) if len(best) > 1 else -1.0
-        return Match(self.people[top], score, runner_up)
+        return Match(self.people[top] if score > -1.0 else None, score, runner_up)
