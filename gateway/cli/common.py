@@ -1,0 +1,42 @@
+"""What several commands share."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway import settings
+from gateway.domain.errors import ConfigError
+
+T = TypeVar("T")
+
+config_option = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="FACEGATE_CONFIG",
+    show_envvar=True,
+    help="The site file.",
+)
+
+
+def site(config: Path | None) -> settings.Site:
+    """The checked site file. Raises ConfigError."""
+    if config is None:
+        raise ConfigError(
+            "no site file: give --config FILE or set FACEGATE_CONFIG; start from config/site.example.toml"
+        )
+    return settings.load(config)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it is present. Ctrl-C cancels the work and lets it end in order."""
+    if sys.platform != "win32":
+        import uvloop  # noqa: PLC0415
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    return asyncio.run(work)

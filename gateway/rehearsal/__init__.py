@@ -1,0 +1,1 @@
+"""Facegate run whole on films and simulated hardware: the demo, trials, and benchmarks."""
