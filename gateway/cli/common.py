@@ -1,12 +1,12 @@
 """What several commands share."""
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import uvloop
 
 from gateway import settings
 from gateway.domain.errors import ConfigError
@@ -33,10 +33,6 @@ def site(config: Path | None) -> settings.Site:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop where it is present. Ctrl-C cancels the work and lets it end in order."""
-    if sys.platform != "win32":
-        import uvloop  # noqa: PLC0415
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    return asyncio.run(work)
+    """Run on uvloop. Ctrl-C cancels the work and lets it end in order."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

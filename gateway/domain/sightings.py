@@ -48,6 +48,17 @@ class Sighting:
     stages: StageTimes
 
 
+class Settled(StrEnum):
+    """What control tells the worker about a track it has decided on."""
+
+    GRANTED = "granted"
+    """Let in: no more evidence is needed."""
+    DENIED = "denied"
+    """Only clearly better evidence is worth a look."""
+    AGAIN = "again"
+    """Denied for a reason that passes: forget the samples, collect fresh ones after a second."""
+
+
 class CameraState(StrEnum):
     """What the capture thread knows of its camera."""
 

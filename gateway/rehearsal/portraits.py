@@ -31,7 +31,7 @@ def collins(analyser: FaceAnalyser) -> Portrait:
     """Eileen Collins, a NASA picture that scikit-image ships as its "astronaut". Needs extra ``demo``."""
     import skimage.data  # noqa: PLC0415  # optional and slow to load
 
-    picture = np.ascontiguousarray(skimage.data.astronaut()[:, :, ::-1])
+    picture = np.ascontiguousarray(skimage.data.astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]
     return portrait("Eileen Collins", picture, analyser)
 
 

@@ -10,15 +10,28 @@ from gateway.domain.sightings import Sighting
 _REMEMBERED = 256
 CLEARLY_BETTER = 0.1
 """Gain in evidence strength (0..1) that earns a denied track another look."""
+RETRY_NS = 1_000_000_000
+
+PASSING = frozenset(
+    {
+        DenyReason.EVIDENCE_STALE,
+        DenyReason.BUSY,
+        DenyReason.DOOR_NOT_READY,
+        DenyReason.ROSTER_STALE,
+        DenyReason.JOURNAL_UNAVAILABLE,
+    }
+)
+"""Reasons that say nothing about the person: with fresh evidence they may try again after a second."""
 
 TrackKey = tuple[int, int]
 """Worker epoch and track number."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Attempt:
     denied_for: DenyReason | None = None
     strength: float = 0.0
+    at_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -28,37 +41,42 @@ class Attempts:
     _tracks: OrderedDict[TrackKey, _Attempt] = field(default_factory=OrderedDict)
     _released: tuple[PersonId, int] | None = None
 
-    def wants(self, sighting: Sighting, strength: float) -> bool:
+    def wants(self, sighting: Sighting, strength: float, now_ns: int) -> bool:
         """True when the sighting may be decided on."""
         before = self._tracks.get(key(sighting))
-        return before is None or (
-            before.denied_for is not None and strength >= before.strength + CLEARLY_BETTER
-        )
+        if before is None:
+            return True
+        if before.denied_for is None:
+            return False
+        if before.denied_for in PASSING:
+            return now_ns - before.at_ns >= RETRY_NS
+        return strength >= before.strength + CLEARLY_BETTER
 
     def granted(self, sighting: Sighting, person: PersonId, until_ns: int) -> None:
         """The track has had its grant; the door is released for this person until a monotonic time."""
         self._remember(key(sighting), _Attempt())
         self._released = (person, until_ns)
 
-    def denied(self, sighting: Sighting, reason: DenyReason, strength: float) -> bool:
+    def denied(self, sighting: Sighting, reason: DenyReason, strength: float, now_ns: int) -> bool:
         """Note a denial; True when it is news (the track's first, or for another reason)."""
         before = self._tracks.get(key(sighting))
-        self._remember(key(sighting), _Attempt(reason, strength))
+        self._remember(key(sighting), _Attempt(reason, strength, now_ns))
         return before is None or before.denied_for is not reason
 
     def released_for(self, person: PersonId, now_ns: int) -> bool:
         """The door is still released for this very person: another pulse would change nothing."""
         return self._released is not None and self._released[0] == person and now_ns < self._released[1]
 
-    def not_opened(self) -> None:
-        """The last grant moved nothing; the person may be granted again at once."""
-        self._released = None
-
     def _remember(self, track: TrackKey, attempt: _Attempt) -> None:
         self._tracks[track] = attempt
         self._tracks.move_to_end(track)
         while len(self._tracks) > _REMEMBERED:
             self._tracks.popitem(last=False)
+
+    def failed(self, sighting: Sighting, now_ns: int) -> None:
+        """The grant moved nothing: the door is not released, and the person may try again."""
+        self._released = None
+        self._remember(key(sighting), _Attempt(DenyReason.DOOR_NOT_READY, 0.0, now_ns))
 
 
 def key(sighting: Sighting) -> TrackKey:
