@@ -118,7 +118,7 @@ class PeopleStore(Protocol):
         ...
 
     async def sync_access_points(self, points: Sequence[tuple[AccessPointId, str]]) -> None:
-        """Make the stored access points those of the site file; the profile "staff" holds new ones."""
+        """Store the site file's access points; other gateways' stay. The profile "staff" holds new ones."""
         ...
 
 

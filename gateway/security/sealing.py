@@ -1,0 +1,69 @@
+"""AES-256-GCM sealing under per-person keys (NIST SP 800-38D; random 96-bit nonces).
+
+A sealed box is ``version byte || nonce (12) || ciphertext and tag``. What it is bound to goes in as
+additional data, so a box moved to another person, model or format does not open.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gateway.domain.errors import SealBroken
+from gateway.domain.ids import ModelId, PersonId
+from gateway.security.master_key import MasterKey
+
+FORMAT = 1
+_NONCE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AesGcmSealer:
+    """``ports.Sealer``. The person's key is itself sealed under the master key: destroying it erases them."""
+
+    master: MasterKey
+
+    def new_key(self, person_id: PersonId) -> bytes:
+        """A fresh person key, wrapped."""
+        return _seal(self.master.reveal(), secrets.token_bytes(32), _key_binding(person_id))
+
+    def seal(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, plain: bytes) -> bytes:
+        """Seal bytes for one person and model."""
+        return _seal(self._key(wrapped_key, person_id), plain, _template_binding(person_id, model_id))
+
+    def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
+        """Open sealed bytes. Raises SealBroken."""
+        return _open(self._key(wrapped_key, person_id), sealed, _template_binding(person_id, model_id))
+
+    def _key(self, wrapped_key: bytes, person_id: PersonId) -> bytes:
+        return _open(self.master.reveal(), wrapped_key, _key_binding(person_id))
+
+
+def _key_binding(person_id: PersonId) -> bytes:
+    return _bind(b"person-key", person_id.encode())
+
+
+def _template_binding(person_id: PersonId, model_id: ModelId) -> bytes:
+    return _bind(b"template", person_id.encode(), model_id.encode())
+
+
+def _bind(*parts: bytes) -> bytes:
+    """Length before each part: no two different lists give the same bytes."""
+    return bytes([FORMAT]) + b"".join(len(p).to_bytes(4, "big") + p for p in parts)
+
+
+def _seal(key: bytes, plain: bytes, bound_to: bytes) -> bytes:
+    nonce = secrets.token_bytes(_NONCE)
+    return bytes([FORMAT]) + nonce + AESGCM(key).encrypt(nonce, plain, bound_to)
+
+
+def _open(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+    if len(sealed) < 1 + _NONCE + 16 or sealed[0] != FORMAT:
+        raise SealBroken("sealed data is cut off or of an unknown format")
+    try:
+        return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], bound_to)
+    except InvalidTag:
+        raise SealBroken(
+            "sealed data does not open: another key, person or model, or it was altered"
+        ) from None
