@@ -1,6 +1,4 @@
-"""YuNet face detection (W. Wu et al., "YuNet: a tiny millisecond-level face detector", 2023)."""
-
-from dataclasses import dataclass
+"""YuNet: faces and five landmarks each (Wu, Peng, Yu: YuNet, Machine Intelligence Research 2023)."""
 
 import cv2
 import numpy as np
@@ -9,62 +7,72 @@ from numpy.typing import NDArray
 from gateway.domain.faces import Box, Detection, Image
 from gateway.vision.sessions import Network, Tensor
 
-STRIDES = (8, 16, 32)
-_NMS_IOU = 0.3
-MOST_FACES = 20
+MAX_FACES = 20
+MIN_SCORE = 0.6
+_MAX_IOU = 0.3
+_STRIDES = (8, 16, 32)
 
 
-@dataclass(slots=True)
-class Detector:
-    """Finds faces. ``long_side`` is that of the picture the network sees; ``min_score`` is 0..1."""
+def detect(network: Network, image: Image, *, long_side: int) -> list[Detection]:
+    """Faces, largest first, in pixels of ``image``; at most twenty.
 
-    network: Network
-    long_side: int = 640
-    min_score: float = 0.6
-
-    def __call__(self, image: Image) -> list[Detection]:
-        """Faces, largest first, at most ``MOST_FACES``; coordinates in pixels of ``image``."""
-        scale = self.long_side / max(image.shape[:2])
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = image if scale == 1 else cv2.resize(image, size, interpolation=how)
-        height, width = (-(-side // 32) * 32 for side in small.shape[:2])
-        canvas = np.zeros((1, 3, height, width), np.float32)
-        canvas[0, :, : small.shape[0], : small.shape[1]] = small.transpose(2, 0, 1)
-        outputs = dict(zip(self.network.outputs, self.network.run(canvas), strict=True))
-        rows = np.concatenate([self._decode(outputs, stride, width) for stride in STRIDES])
-        return [_detection(row, scale) for row in _suppress(rows)]
-
-    def _decode(self, outputs: dict[str, Tensor], stride: int, width: int) -> Tensor:
-        """Rows of x, y, w, h, five landmark pairs, score, for one stride."""
-        cls, obj = outputs[f"cls_{stride}"][0, :, 0], outputs[f"obj_{stride}"][0, :, 0]
-        score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))
-        picked = np.flatnonzero(score >= self.min_score)
-        row, column = np.divmod(picked, width // stride)
-        origin = np.stack([column, row], 1).astype(np.float32)
-        box, points = outputs[f"bbox_{stride}"][0][picked], outputs[f"kps_{stride}"][0][picked]
-        size = np.exp(np.clip(box[:, 2:], -8, 8)) * stride
-        corner = (origin + box[:, :2]) * stride - size / 2
-        marks = (points.reshape(-1, 5, 2) + origin[:, None]) * stride
-        return np.concatenate([corner, size, marks.reshape(-1, 10), score[picked, None]], 1)
+    The picture is scaled so that its long side is ``long_side``, and padded to a multiple of 32.
+    """
+    height, width = image.shape[:2]
+    scale = long_side / max(height, width)
+    small = _scaled(image, scale)
+    canvas = cv2.copyMakeBorder(
+        small, 0, -small.shape[0] % 32, 0, -small.shape[1] % 32, cv2.BORDER_CONSTANT, value=(0, 0, 0)
+    )
+    outputs = dict(zip(network.outputs, network.run(np.asarray(canvas, np.uint8)), strict=True))
+    found = [_decode(outputs, stride, canvas.shape[1] // stride) for stride in _STRIDES]
+    rows = np.concatenate(found)
+    kept = rows[_suppress(rows)]
+    kept[:, 1:] *= np.tile((width / small.shape[1], height / small.shape[0]), 7)
+    kept = kept[np.argsort(-kept[:, 3] * kept[:, 4])][:MAX_FACES]
+    return [_detection(row) for row in kept]
 
 
-def _suppress(rows: Tensor) -> Tensor:
-    """Greedy non-maximum suppression by score; the survivors by size."""
-    rows = rows[np.argsort(-rows[:, 14])][:200]
-    kept: list[NDArray[np.float32]] = []
-    for row in rows:
-        if all(_iou(row, other) < _NMS_IOU for other in kept):
-            kept.append(row)
-    kept.sort(key=lambda r: -float(r[2] * r[3]))
-    return np.stack(kept[:MOST_FACES]) if kept else rows[:0]
+def _scaled(image: Image, scale: float) -> Image:
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    if size == (image.shape[1], image.shape[0]):
+        return image
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
-def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return Box(*map(float, a[:4])).iou(Box(*map(float, b[:4])))
+def _decode(outputs: dict[str, Tensor], stride: int, columns: int) -> NDArray[np.float32]:
+    """Candidates of one stride: score, left, top, width, height, five points; canvas pixels."""
+    certain = outputs[f"cls_{stride}"][0, :, 0] * outputs[f"obj_{stride}"][0, :, 0]
+    at = np.flatnonzero(certain >= MIN_SCORE**2)
+    cell = np.stack((at % columns, at // columns), axis=1).astype(np.float32)
+    box = outputs[f"bbox_{stride}"][0, at]
+    points = outputs[f"kps_{stride}"][0, at].reshape(-1, 5, 2)
+    size = np.exp(box[:, 2:]) * stride
+    corner = (cell + box[:, :2]) * stride - size / 2
+    landmarks = ((points + cell[:, None, :]) * stride).reshape(-1, 10)
+    score = np.sqrt(np.clip(certain[at], 0, 1))[:, None]
+    return np.concatenate((score, corner, size, landmarks), axis=1).astype(np.float32)
 
 
-def _detection(row: NDArray[np.float32], scale: float) -> Detection:
-    x, y, w, h, *rest = (float(v) / scale for v in row[:14])
-    marks = tuple((rest[i], rest[i + 1]) for i in range(0, 10, 2))
-    return Detection(box=Box(x, y, w, h), landmarks=marks, score=float(row[14]))
+def _suppress(rows: NDArray[np.float32]) -> list[int]:
+    """Greedy non-maximum suppression: indices of the rows that stay."""
+    order = np.argsort(-rows[:, 0], kind="stable")
+    left, top = rows[:, 1], rows[:, 2]
+    right, bottom = left + rows[:, 3], top + rows[:, 4]
+    area = rows[:, 3] * rows[:, 4]
+    kept: list[int] = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        w = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        h = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        inter = np.clip(w, 0, None) * np.clip(h, 0, None)
+        order = rest[inter <= _MAX_IOU * (area[best] + area[rest] - inter)]
+    return kept
+
+
+def _detection(row: NDArray[np.float32]) -> Detection:
+    values = [float(v) for v in row]
+    points = tuple((values[i], values[i + 1]) for i in range(5, 15, 2))
+    return Detection(box=Box(*values[1:5]), landmarks=points, score=values[0])

@@ -1,14 +1,12 @@
-"""Turn block-quantised ONNX weights into plain ones that onnxruntime runs.
+"""Turn the packaged ONNX files into ones that onnxruntime runs, and runs fast; once, when they are pulled.
 
-onnxruntime 1.32 refuses ``DequantizeLinear`` with ``block_size`` over 8-bit initialisers, so each is computed
-once, here: ``(q - zero_point) * scale``, with scale and zero point repeated ``block_size`` times along ``axis``
-(ONNX operator set 21). The result depends on the source file alone, so its digest can be in the manifest.
+The result depends on the source file alone, so its digest can be in the manifest.
 """
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from gateway.domain.errors import InvalidInput
 
@@ -20,10 +18,11 @@ def fold(data: bytes, *, free_size: bool) -> bytes:
     """
     model = parse(data)
     _fold_weights(model.graph)
-    _drop_stale_inputs(model.graph)
+    _split_prelu(model.graph)
+    _drop_unused(model.graph)
     if free_size:
         _free_size(model.graph)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def parse(data: bytes) -> onnx.ModelProto:
@@ -37,20 +36,43 @@ def parse(data: bytes) -> onnx.ModelProto:
 
 
 def _fold_weights(graph: onnx.GraphProto) -> None:
+    """Compute each ``DequantizeLinear`` over initialisers once, here.
+
+    onnxruntime 1.32 refuses those with ``block_size`` over 8-bit initialisers (ONNX operator set 21).
+    """
     weights = {w.name: w for w in graph.initializer}
     folded = [n for n in graph.node if n.op_type == "DequantizeLinear" and all(i in weights for i in n.input)]
-    if not folded:
-        return
     for node in folded:
         parts = [numpy_helper.to_array(weights[name]) for name in node.input]
         options = {a.name: a.i for a in node.attribute}
         plain = _dequantise(parts, axis=options.get("axis", 1), block=options.get("block_size", 0))
         graph.initializer.append(numpy_helper.from_array(plain, node.output[0]))
         graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input}
-    kept = [w for w in graph.initializer if w.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+
+
+def _split_prelu(graph: onnx.GraphProto) -> None:
+    """Write PRelu as ``slope * x + (1 - slope) * relu(x)``, which is the same function.
+
+    onnxruntime has no PRelu in its blocked layout and reorders every tensor before and after one; without
+    them the embedder takes half the time (29 ms became 14 on one thread), the results agree to 1e-6.
+    """
+    weights = {w.name: w for w in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "PRelu" or node.input[1] not in weights:
+            nodes.append(node)
+            continue
+        (x, slope), y = node.input, node.output[0]
+        rest = np.float32(1) - numpy_helper.to_array(weights[slope])
+        graph.initializer.append(numpy_helper.from_array(rest, f"{y}_rest"))
+        nodes += [
+            helper.make_node("Relu", [x], [f"{y}_relu"]),
+            helper.make_node("Mul", [x, slope], [f"{y}_all"]),
+            helper.make_node("Mul", [f"{y}_relu", f"{y}_rest"], [f"{y}_positive"]),
+            helper.make_node("Add", [f"{y}_all", f"{y}_positive"], [y]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _dequantise(parts: list[NDArray[np.generic]], *, axis: int, block: int) -> NDArray[np.float32]:
@@ -71,17 +93,18 @@ def _spread(part: NDArray[np.float32], shape: tuple[int, ...], axis: int, block:
     return part.reshape(())
 
 
-def _drop_stale_inputs(graph: onnx.GraphProto) -> None:
-    """Weights listed as inputs could be replaced at run time, which keeps onnxruntime from fusing them.
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Drop weights nobody reads, and inputs that are weights.
 
-    A folded weight has an input of its old name too, so what remains is what some node still needs.
+    A weight listed as an input could be replaced at run time, which keeps onnxruntime from fusing it.
     """
-    weights = {w.name for w in graph.initializer}
-    made = {name for node in graph.node for name in node.output}
     used = {name for node in graph.node for name in node.input}
-    kept = [i for i in graph.input if i.name in used - weights - made]
-    del graph.input[:]
-    graph.input.extend(kept)
+    made = {name for node in graph.node for name in node.output}
+    weights = [w for w in graph.initializer if w.name in used]
+    inputs = [i for i in graph.input if i.name in used - made - {w.name for w in weights}]
+    del graph.initializer[:], graph.input[:]
+    graph.initializer.extend(weights)
+    graph.input.extend(inputs)
 
 
 def _free_size(graph: onnx.GraphProto) -> None:

@@ -1,6 +1,4 @@
-"""Passive liveness from one picture: is this a face, or a picture of one?"""
-
-from dataclasses import dataclass
+"""Passive liveness from one picture: a face, or a picture of one."""
 
 import cv2
 import numpy as np
@@ -8,37 +6,30 @@ import numpy as np
 from gateway.domain.faces import Box, Image
 from gateway.vision.sessions import Network
 
-SIDE = 128
 CONTEXT = 2.7
-"""Side of the square around the face, in the larger side of its box: what the network was trained on."""
+"""Side of the square around the face, in the larger side of its box: the paper's edge, the tablet's rim."""
 
 
-@dataclass(slots=True)
-class Liveness:
-    """The network judges a face together with what surrounds it: the paper's edge, the tablet's rim."""
+def live(network: Network, image: Image, box: Box) -> float | None:
+    """Probability of a live face, 0..1; None when the square does not fit into the picture.
 
-    network: Network
-
-    def __call__(self, image: Image, box: Box) -> float | None:
-        """Probability of a live face, 0..1; None when the square does not fit into the picture.
-
-        Without its context a photograph held close looks like a person, so it is not judged at all.
-        """
-        square = context_square(image, box)
-        if square is None:
-            return None
-        how = cv2.INTER_AREA if square.shape[0] > SIDE else cv2.INTER_LINEAR
-        small = cv2.resize(square, (SIDE, SIDE), interpolation=how)
-        logits = self.network.run(small.transpose(2, 0, 1)[None].astype(np.float32))[0][0]
-        shares = np.exp(logits - logits.max())
-        return float(shares[0] / shares.sum())
+    Without its context a photograph held close looks like a person, so it is not judged at all.
+    """
+    square = context(image, box)
+    if square is None:
+        return None
+    side = network.input.size or square.shape[0]
+    how = cv2.INTER_AREA if square.shape[0] > side else cv2.INTER_LINEAR
+    logits = network.run(np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8))[0][0]
+    powers = np.exp(logits - logits.max())
+    return float(powers[0] / powers.sum())
 
 
-def context_square(image: Image, box: Box) -> Image | None:
+def context(image: Image, box: Box) -> Image | None:
     """The square of context, shifted inside the picture where needed; None when it is too large for it."""
     height, width = image.shape[:2]
     side = round(CONTEXT * max(box.w, box.h))
-    if side > min(height, width):
+    if not 0 < side <= min(height, width):
         return None
     x = round(min(max(box.x + box.w / 2 - side / 2, 0), width - side))
     y = round(min(max(box.y + box.h / 2 - side / 2, 0), height - side))

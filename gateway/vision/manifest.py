@@ -1,8 +1,6 @@
 """The models a site may use, as data: name, digest, licence, source, preprocessing, calibration."""
 
 import hashlib
-import itertools
-import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,50 +10,42 @@ from msgspec import Meta
 
 from gateway.domain.errors import ConfigError
 from gateway.domain.ids import ModelId
+from gateway.vision.calibration import Calibration, false_match_rate
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Role = Literal["detector", "embedder", "liveness"]
 
 
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Measured points (false match rate of one comparison, cosine), rates falling, cosines rising."""
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a network wants its picture: each value becomes ``(value - mean) * scale``."""
 
-    points: tuple[tuple[float, float], ...]
-    measured_on: str
-
-    def threshold(self, false_match_rate: float) -> float:
-        """Cosine at which impostor comparisons match at this rate.
-
-        Between points linear in log10 of the rate; beyond the last one along the last slope; never
-        below the lowest measured cosine.
-        """
-        points = [(math.log10(rate), cosine) for rate, cosine in self.points]
-        x = math.log10(false_match_rate)
-        if x >= points[0][0]:
-            return points[0][1]
-        pairs = list(itertools.pairwise(points))
-        (x0, y0), (x1, y1) = next((p for p in pairs if x >= p[1][0]), pairs[-1])
-        return min(0.95, y0 + (x - x0) * (y1 - y0) / (x1 - x0))
+    colour: Literal["bgr", "rgb"]
+    size: Annotated[int, Meta(ge=32, le=1024)] | None = None
+    """Side of the square; None takes any size in multiples of 32."""
+    mean: Annotated[float, Meta(ge=0, le=255)] = 0.0
+    scale: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model file."""
 
-    name: str
+    name: Name
     role: Role
-    file: str
+    file: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\.onnx$")]
     sha256: Digest
     """Of the file that is run."""
-    licence: str
-    source: str
+    licence: Annotated[str, Meta(min_length=1)]
+    source: Annotated[str, Meta(min_length=1)]
     """For people: where it comes from."""
-    preprocessing: str
+    input: Input
     package: str | None = None
     """``pip:NAME==VERSION`` or ``npm:NAME@VERSION``; None for a model a site added itself."""
     path: str | None = None
     """Inside the package."""
     source_sha256: Digest | None = None
     fold: Literal["no", "weights", "weights-and-size"] = "no"
+    """What ``gateway.vision.fold`` does to it, and whether its picture's size becomes free."""
     dimension: int | None = None
     calibration: Calibration | None = None
 
@@ -68,8 +58,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All models, and which one serves each role."""
 
-    models: tuple[Model, ...]
-    active: dict[Role, str]
+    models: tuple[Model, ...] = ()
+    active: dict[Role, str] = {}
 
     def of(self, role: Role) -> Model:
         """The active model of a role. Raises ConfigError when the manifest names none."""
@@ -78,6 +68,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if found is None:
             raise ConfigError(f"models.toml: active.{role}: no {role} is called {name!r}")
         return found
+
+    def threshold(self, false_positive_target: float, templates: int) -> float:
+        """Cosine from which the active embedder's search over ``templates`` keeps FPIR at its target.
+
+        Raises ConfigError when the embedder was never calibrated.
+        """
+        model = self.of("embedder")
+        if model.calibration is None:
+            raise ConfigError(f"models.toml: {model.name}: has no calibration, so no threshold can be chosen")
+        return model.calibration.threshold(false_match_rate(false_positive_target, templates))
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -88,15 +88,29 @@ def load_manifest(path: Path) -> Manifest:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def manifest_text(content: Manifest) -> str:
+    """The text of a site's own manifest: TOML with JSON's strings, numbers and arrays, which TOML shares."""
+    lines = [
+        "# Written by `facegate models`: the site's own embedders, and which one is used.",
+        "",
+        "[active]",
+    ]
+    lines += [f"{role} = {_toml(name)}" for role, name in content.active.items()]
+    for model in content.models:
+        fields = msgspec.to_builtins(model)
+        tables = {k: v for k, v in fields.items() if isinstance(v, dict)}
+        lines += ["", "[[models]]"]
+        lines += [f"{k} = {_toml(v)}" for k, v in fields.items() if v is not None and k not in tables]
+        for name, table in tables.items():
+            lines += ["", f"[models.{name}]"]
+            lines += [f"{k} = {_toml(v)}" for k, v in table.items() if v is not None]
+    return "\n".join(lines) + "\n"
 
 
-def false_match_rate(false_positive_target: float, templates: int) -> float:
-    """Rate one comparison may have so that a search over ``templates`` keeps the target (FPIR).
+def _toml(value: object) -> str:
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
-    ISO/IEC 19795-1: for independent comparisons FPIR = 1 - (1 - FMR)^N.
-    """
-    return float(-math.expm1(math.log1p(-false_positive_target) / max(1, templates)))
+
+def sha256(content: bytes) -> str:
+    """Digest in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

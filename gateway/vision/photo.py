@@ -13,7 +13,6 @@ from gateway.vision.engine import FaceEngine
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
-_SMALL = 320
 _RIM = 0.25
 """Border added around the picture, as a share of its size: a face that fills it is found better so."""
 
@@ -29,19 +28,15 @@ class PhotoAnalyser:
     def photograph(self, data: bytes) -> list[PhotoFace]:
         """Faces, largest first; coordinates in pixels of the upright picture. Raises InvalidInput."""
         picture = decode(data)
-        scale = max(1.0, _SMALL / min(picture.shape[:2]))
-        if scale > 1:
-            picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
         found = self._engine.detect(picture) or _with_rim(self._engine, picture)
-        return [self._face(picture, d, scale) for d in found]
+        return [self._face(picture, detection) for detection in found]
 
-    def _face(self, picture: Image, found: Detection, scale: float) -> PhotoFace:
+    def _face(self, picture: Image, found: Detection) -> PhotoFace:
         try:
-            judged = self._engine.quality(picture, found)
             embedding = self._engine.embed(picture, found)
-        except ValueError as error:
-            raise InvalidInput(f"the face found has no usable landmarks ({error})") from error
-        return PhotoFace(detection=_scaled(found, 1 / scale), quality=judged, embedding=embedding)
+        except ValueError:
+            embedding = None
+        return PhotoFace(detection=found, quality=self._engine.quality(picture, found), embedding=embedding)
 
 
 def decode(data: bytes) -> Image:
@@ -131,11 +126,3 @@ def _with_rim(engine: FaceEngine, picture: Image) -> list[Detection]:
         )
         for d in engine.detect(wider)
     ]
-
-
-def _scaled(d: Detection, k: float) -> Detection:
-    return Detection(
-        box=Box(d.box.x * k, d.box.y * k, d.box.w * k, d.box.h * k),
-        landmarks=tuple((x * k, y * k) for x, y in d.landmarks),
-        score=d.score,
-    )

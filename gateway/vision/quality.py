@@ -1,102 +1,123 @@
-"""Image quality of one face, in the components of ISO/IEC 29794-5 that one camera can give."""
+"""Image quality of one face, after the components of ISO/IEC 29794-5, from pixels and landmarks alone."""
 
 import math
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
 from gateway.domain.faces import Detection, Image, Quality, QualityIssue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where a sample stops being usable; measured on the test faces, see docs/recognition.md."""
+    """From where a sample is unusable."""
 
-    eye_distance_px: float = 30.0
-    sharpness: float = 20.0
-    luma_low: float = 35.0
-    luma_high: float = 225.0
-    yaw: float = 0.33
-    pitch_low: float = 0.28
-    pitch_high: float = 0.85
-    roll_deg: float = 35.0
+    min_eye_distance_px: float
+    min_sharpness: float = 40.0
+    min_luma: float = 35.0
+    max_luma: float = 225.0
+    max_clipped: float = 0.35
+    max_yaw: float = 0.38
+    pitch: tuple[float, float] = (0.25, 0.85)
+    max_roll_deg: float = 35.0
+    max_outside: float = 0.15
 
 
-def judge(image: Image, aligned: Image, detection: Detection, limits: Limits) -> Quality:
-    """Measure one detection; ``aligned`` is its 112x112 picture."""
-    left, right, nose, mouth_left, mouth_right = (np.array(p) for p in detection.landmarks)
-    axis = right - left
-    eyes = float(np.hypot(*axis))
-    grey = cv2.cvtColor(aligned, cv2.COLOR_BGR2GRAY)
-    inner = grey[28:104, 20:92]
-    sharpness = float(cv2.Laplacian(inner, cv2.CV_64F).var())
-    luma = float(inner.mean())
-    unit = axis / max(eyes, 1e-6)
-    down = np.array([-unit[1], unit[0]])
-    centre, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
-    yaw = float((nose - centre) @ unit) / max(eyes, 1e-6)
-    drop = float((mouth - centre) @ down)
-    pitch = float((nose - centre) @ down) / drop if drop > 1e-6 else 0.0
-    roll = math.degrees(math.atan2(float(axis[1]), float(axis[0])))
-    issues = [
-        issue
-        for issue, bad in (
-            (QualityIssue.LANDMARKS, not _sane(detection, eyes, drop)),
-            (QualityIssue.TOO_SMALL, eyes < limits.eye_distance_px),
-            (QualityIssue.CUT_OFF, _cut_off(image, detection)),
-            (
-                QualityIssue.POSE,
-                abs(yaw) > limits.yaw
-                or not limits.pitch_low <= pitch <= limits.pitch_high
-                or abs(roll) > limits.roll_deg,
-            ),
-            (QualityIssue.TOO_DARK, luma < limits.luma_low),
-            (QualityIssue.TOO_BRIGHT, luma > limits.luma_high),
-            (QualityIssue.BLURRED, sharpness < limits.sharpness),
-        )
-        if bad
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """What five landmarks say of a face. Lengths are in pixels of the picture."""
+
+    eye_distance: float
+    roll_deg: float
+    yaw: float
+    pitch: float
+    sane: bool
+
+
+def assess(image: Image, detection: Detection, aligned: Image | None, limits: Limits) -> Quality:
+    """Judge a face. ``aligned`` is its 112 x 112 picture, None when the landmarks do not give one."""
+    face = geometry(detection)
+    grey = None if aligned is None else cv2.cvtColor(aligned, cv2.COLOR_BGR2GRAY)
+    sharpness = 0.0 if grey is None else float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    centre = None if grey is None else grey[24:104, 24:88]
+    luma = 0.0 if centre is None else float(centre.mean())
+    clipped = 0.0 if centre is None else float((centre >= 250).mean())
+    wrong = {
+        QualityIssue.LANDMARKS: aligned is None or not face.sane,
+        QualityIssue.TOO_SMALL: face.eye_distance < limits.min_eye_distance_px,
+        QualityIssue.CUT_OFF: outside(image, detection) > limits.max_outside,
+        QualityIssue.POSE: abs(face.yaw) > limits.max_yaw
+        or not limits.pitch[0] <= face.pitch <= limits.pitch[1]
+        or abs(face.roll_deg) > limits.max_roll_deg,
+        QualityIssue.TOO_DARK: luma < limits.min_luma,
+        QualityIssue.TOO_BRIGHT: luma > limits.max_luma or clipped > limits.max_clipped,
+        QualityIssue.BLURRED: sharpness < limits.min_sharpness,
+    }
     return Quality(
-        eye_distance_px=eyes,
+        eye_distance_px=face.eye_distance,
         sharpness=sharpness,
         luma=luma,
-        yaw=max(-1.0, min(1.0, yaw)),
-        pitch=pitch,
-        roll_deg=roll,
-        score=_score(eyes, sharpness, yaw, pitch, luma),
-        issues=tuple(issues),
+        yaw=face.yaw,
+        pitch=face.pitch,
+        roll_deg=face.roll_deg,
+        score=_score(face, sharpness, luma, detection, limits),
+        issues=tuple(issue for issue, holds in wrong.items() if holds),
     )
 
 
-def _sane(detection: Detection, eyes: float, drop: float) -> bool:
-    """Landmarks that can be a face's: eyes apart, mouth below them, all inside the box or nearly."""
+def geometry(detection: Detection) -> Geometry:
+    """Pose and sanity from the five points, in a frame turned so that the eyes are level."""
+    left, right, nose, mouth_l, mouth_r = (complex(x, y) for x, y in detection.landmarks)
+    eyes = right - left
+    distance = abs(eyes)
+    if not math.isfinite(distance) or distance < 1.0:
+        return Geometry(eye_distance=0.0, roll_deg=0.0, yaw=0.0, pitch=0.0, sane=False)
+    # In eye distances: the left eye is 0, the right eye 1, y points from the eyes to the mouth.
+    tip, corner_l, corner_r = ((p - left) / eyes for p in (nose, mouth_l, mouth_r))
+    mouth = (corner_l + corner_r) / 2
+    depth = mouth.imag
+    sane = (
+        0.5 < depth < 2.5
+        and 0.15 * depth < tip.imag < 0.95 * depth
+        and 0.3 < (corner_r - corner_l).real < 1.6
+        and abs((corner_r - corner_l).imag) < 0.5
+        and -0.6 < tip.real < 1.6
+        and _inside(detection)
+    )
+    return Geometry(
+        eye_distance=distance,
+        roll_deg=math.degrees(math.atan2(eyes.imag, eyes.real)),
+        yaw=tip.real - 0.5,
+        pitch=tip.imag / depth if depth > 0.1 else 0.0,
+        sane=sane,
+    )
+
+
+def outside(image: Image, detection: Detection) -> float:
+    """Share of the face box beyond the picture's border."""
     box = detection.box
-    share = eyes / max(box.w, 1e-6)
-    inside = all(
-        box.x - 0.15 * box.w <= x <= box.x + 1.15 * box.w
-        and box.y - 0.15 * box.h <= y <= box.y + 1.15 * box.h
+    height, width = float(image.shape[0]), float(image.shape[1])
+    w = min(box.x + box.w, width) - max(box.x, 0)
+    h = min(box.y + box.h, height) - max(box.y, 0)
+    return 1.0 - max(0.0, w) * max(0.0, h) / max(1e-6, box.w * box.h)
+
+
+def _inside(detection: Detection) -> bool:
+    """All landmarks lie in the face box, or close to it."""
+    box = detection.box
+    return all(
+        box.x - 0.15 * box.w <= x <= box.x + 1.15 * box.w and box.y - 0.1 * box.h <= y <= box.y + 1.1 * box.h
         for x, y in detection.landmarks
     )
-    return inside and 0.12 <= share <= 0.8 and 0.4 <= drop / max(eyes, 1e-6) <= 3.0
 
 
-def _cut_off(image: Image, detection: Detection) -> bool:
-    """A landmark lies at the picture's edge, or a fifth of the face outside it."""
-    height, width = image.shape[:2]
-    box = detection.box
-    visible_w = min(width, box.x + box.w) - max(0.0, box.x)
-    visible_h = min(height, box.y + box.h) - max(0.0, box.y)
-    edge = any(not (1 <= x < width - 1 and 1 <= y < height - 1) for x, y in detection.landmarks)
-    return edge or visible_w * visible_h < 0.8 * box.w * box.h
-
-
-def _score(eyes: float, sharpness: float, yaw: float, pitch: float, luma: float) -> float:
-    """0..1: geometric mean of size, sharpness, pose and exposure, each capped at what is plenty."""
-    parts = (
-        min(1.0, eyes / 60),
-        min(1.0, math.sqrt(max(0.0, sharpness) / 400)),
-        max(0.0, 1 - abs(yaw) / 0.5) * max(0.0, 1 - abs(pitch - 0.55) / 0.6),
-        max(0.0, 1 - abs(luma - 128) / 128),
-    )
-    return float(math.prod(max(p, 1e-3) for p in parts) ** (1 / len(parts)))
+def _score(face: Geometry, sharpness: float, luma: float, detection: Detection, limits: Limits) -> float:
+    """0..1 for ranking samples: the product of how far each component is from its limit."""
+    if not face.sane:
+        return 0.0
+    size = min(1.0, face.eye_distance / max(60.0, 2 * limits.min_eye_distance_px))
+    sharp = sharpness / (sharpness + 2 * limits.min_sharpness)
+    light = math.sqrt(max(0.0, 1 - abs(luma - 125) / 125))
+    turned, tilted = abs(face.yaw) / (1.5 * limits.max_yaw), abs(face.pitch - 0.55) / 0.6
+    frontal = max(0.0, 1 - turned) * max(0.0, 1 - tilted)
+    return min(1.0, detection.score) * math.sqrt(size * sharp * light * frontal)
