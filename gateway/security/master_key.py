@@ -46,8 +46,8 @@ def read(path: Path) -> MasterKey:
         raise ConfigError(f"{path}: the master key cannot be read ({error})") from error
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(
-            f"{path}: others may read the master key (mode {stat.S_IMODE(mode):04o}); `chmod 600 {path}`, and "
-            "think about who could have copied it",
+            f"{path}: others may read the master key (mode {stat.S_IMODE(mode):04o}); `chmod 600 {path}`, "
+            "and think about who could have copied it",
             code="master_key_exposed",
         )
     try:

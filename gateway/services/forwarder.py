@@ -1,6 +1,7 @@
 """Journal to Postgres: every event exactly once, in order, whatever restarts."""
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass, field
 
@@ -62,7 +63,6 @@ class Forwarder:
             await self.journal.mark_forwarded(batch[-1][0].seq)
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), _LOOK_S)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._news.wait()

@@ -4,6 +4,7 @@ One actor an access point. It is the only caller of ``Door.unlock``.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -74,10 +75,10 @@ class DoorActor:
     async def _next(self) -> GrantOrder:
         """Next grant; meanwhile keep trying to write outcomes that did not reach the disk."""
         while self._unrecorded:
-            try:
-                return await asyncio.wait_for(self._queue.get(), _RECORD_RETRY_S)
-            except TimeoutError:
-                await self._record_late()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RECORD_RETRY_S):
+                    return await self._queue.get()
+            await self._record_late()
         return await self._queue.get()
 
     async def _carry_out(self, order: GrantOrder) -> Actuation | None:

@@ -1,0 +1,130 @@
+"""Messages between the control process and a vision worker: msgpack of fixed types, never pickle.
+
+The worker parses hostile pictures; what it sends is decoded without executing anything, and is small.
+"""
+
+import struct
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+
+from gateway.domain.faces import freeze
+from gateway.domain.ids import CameraId
+from gateway.domain.sightings import CameraReport, Settled, Sighting
+from gateway.settings import Camera, Recognition, Vision
+
+LONGEST = 64 * 1024
+"""Bytes of one message; a sighting with ten samples of 512 dimensions has under 30 000."""
+LENGTH = struct.Struct(">I")
+
+
+class Setup(msgspec.Struct, frozen=True, tag="setup", kw_only=True):
+    """First message to a worker."""
+
+    epoch: int
+    cameras: tuple[Camera, ...]
+    liveness: tuple[str, ...]
+    """Cameras whose door requires it."""
+    vision: Vision
+    recognition: Recognition
+    models_folder: str
+    threads: int
+
+
+class Settle(msgspec.Struct, frozen=True, tag="settle", kw_only=True):
+    """Control has decided on a track."""
+
+    camera_id: CameraId
+    track_id: int
+    settled: Settled
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """End in order."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready", kw_only=True):
+    """The models are loaded."""
+
+    epoch: int
+    has_liveness: bool
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """A sighting."""
+
+    sighting: Sighting
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """A camera's state; also the heartbeat."""
+
+    report: CameraReport
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """The analysis loop turns."""
+
+
+ToWorker = Setup | Settle | Stop
+ToControl = Ready | Seen | Report | Beat
+
+
+class MalformedMessage(Exception):
+    """The other side sent what it must not."""
+
+
+def _out(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.astype("<f4").tobytes()
+    raise NotImplementedError(type(value))
+
+
+def _in(kind: type, value: Any) -> Any:
+    if isinstance(value, bytes):
+        return freeze(np.frombuffer(value, "<f4"))
+    raise NotImplementedError(kind)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_out)
+_from_control = msgspec.msgpack.Decoder(ToWorker, dec_hook=_in)
+_from_worker = msgspec.msgpack.Decoder(ToControl, dec_hook=_in)
+
+
+def pack(message: ToWorker | ToControl) -> bytes:
+    """A message with its length before it. Raises ValueError when it is too long."""
+    body = _encoder.encode(message)
+    if len(body) > LONGEST:
+        raise ValueError(f"a message of {len(body)} bytes is too long")
+    return LENGTH.pack(len(body)) + body
+
+
+def unpack_for_control(body: bytes) -> ToControl:
+    """Decode what a worker sent. Raises MalformedMessage."""
+    try:
+        message: ToControl = _from_worker.decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise MalformedMessage(str(error)) from error
+    return message
+
+
+def unpack_for_worker(body: bytes) -> ToWorker:
+    """Decode what control sent. Raises MalformedMessage."""
+    try:
+        message: ToWorker = _from_control.decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise MalformedMessage(str(error)) from error
+    return message
+
+
+def read_blocking(stream: BinaryIO) -> bytes | None:
+    """Next message body from a blocking stream; None at its end. Raises MalformedMessage."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    if length > LONGEST:
+        raise MalformedMessage(f"announces {length} bytes")
+    body = stream.read(length)
+    return body if len(body) == length else None
