@@ -94,6 +94,8 @@ class Capture:
         """Read until the source fails (raises), stops (False), or a recording ends (True)."""
         freeze = FreezeDetector(self.frozen_after_s)
         while not self.stop.is_set():
+            if not self.source.paced:
+                self.slot.drained(self.stop)  # in lockstep a picture arrives when it is its turn
             got = self.source.read()
             now = time.monotonic_ns()
             self.status.alive_ns = now
@@ -114,7 +116,6 @@ class Capture:
         return False
 
     def _frame(self, image: Image, media_s: float | None, now_ns: int) -> Frame:
-        # In lockstep a frame waits for its turn; it arrives when it is its turn.
         return Frame(
             camera_id=self.camera_id,
             seq=self._seq,
