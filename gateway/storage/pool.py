@@ -7,20 +7,16 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from gateway.domain.errors import DatabaseUnavailable
+from gateway.domain.errors import ConfigError, DatabaseUnavailable, InvariantBroken
 
 CONNECT_S = 3.0
-COMMAND_S = 10.0
+COMMAND_S = 5.0
 
-_TROUBLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.CannotConnectNowError,
-)
+_REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.InsufficientPrivilegeError)
+"""What a repository can make sense of, and does."""
+_WRONG_SCHEMA = (asyncpg.exceptions.SyntaxOrAccessError,)
+_TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+"""Everything else: away, failing over, full, shutting down, login refused, deadlock …"""
 
 
 @dataclass(slots=True)
@@ -28,21 +24,36 @@ class Database:
     """A pool that can be made while the database is away, and recovers by itself."""
 
     url: Callable[[], Awaitable[str]]
-    """Where it is now; asked again after trouble. May raise DatabaseUnavailable."""
+    """Where it is; asked again after trouble, so that ``EmbeddedPostgres.start`` revives a dead server."""
     size: int = 6
     _pool: asyncpg.Pool | None = None
+    _address: str = ""
+    _doubted: bool = False
+    _closed: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        """A connection for a while. Trouble inside or outside raises DatabaseUnavailable."""
+        """A connection for a while.
+
+        Raises DatabaseUnavailable for trouble inside or outside the block, InvariantBroken when the schema is
+        not this version's. Violated constraints come through as asyncpg's own.
+        """
         try:
             pool = await self._opened()
             async with pool.acquire(timeout=CONNECT_S) as connection:
                 yield connection
+        except _REFUSALS:
+            raise
+        except _WRONG_SCHEMA as error:
+            raise InvariantBroken(
+                f"the database is not as this Facegate expects ({_called(error)}); run its migrations",
+                code="schema_differs",
+            ) from None
         except _TROUBLE as error:
-            # No address in the message: it may hold a password.
-            raise DatabaseUnavailable(f"Postgres does not answer ({type(error).__name__})") from error
+            self._doubted = True
+            # Without the error's own text and trace: they may hold an address or a row.
+            raise DatabaseUnavailable(f"Postgres does not do its work ({_called(error)})") from None
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
@@ -51,24 +62,48 @@ class Database:
             yield connection
 
     async def _opened(self) -> asyncpg.Pool:
+        if self._pool is not None and not self._doubted:
+            return self._pool
         async with self._opening:
-            if self._pool is None:
-                url = await self.url()
-                self._pool = await asyncpg.create_pool(
-                    url,
-                    min_size=0,
-                    max_size=self.size,
-                    timeout=CONNECT_S,
-                    command_timeout=COMMAND_S,
-                    server_settings={"application_name": "facegate"},
-                )
+            if self._closed:
+                raise DatabaseUnavailable("the connections to Postgres have been closed")
+            if self._pool is None or self._doubted:
+                address = await self.url()
+                self._doubted = False
+                if address != self._address or self._pool is None:
+                    self._pool = await self._replaced(address)
             return self._pool
 
+    async def _replaced(self, address: str) -> asyncpg.Pool:
+        """A pool for a new address; connections in use end with the old one."""
+        old, self._pool = self._pool, None
+        if old is not None:
+            old.terminate()
+        try:
+            pool = await asyncpg.create_pool(
+                address,
+                min_size=0,  # connects when first used: the database may be away now
+                max_size=self.size,
+                timeout=CONNECT_S,
+                command_timeout=COMMAND_S,
+                server_settings={"application_name": "facegate"},
+            )
+        except (asyncpg.ClientConfigurationError, ValueError):
+            raise ConfigError("database.url_file: holds no postgresql:// URL that can be used") from None
+        self._address = address
+        return pool
+
     async def close(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close every connection, for good. Idempotent."""
+        self._closed = True
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
                 await asyncio.wait_for(pool.close(), CONNECT_S)
-            except TimeoutError:
+            except (TimeoutError, *_TROUBLE):
                 pool.terminate()
+
+
+def _called(error: BaseException) -> str:
+    code = getattr(error, "sqlstate", None)
+    return type(error).__name__ + (f", {code}" if code else "")
