@@ -9,7 +9,7 @@ import click
 import uvloop
 
 from gateway import settings
-from gateway.domain.errors import ConfigError
+from gateway.domain.errors import ConfigError, InvalidInput
 
 T = TypeVar("T")
 
@@ -36,3 +36,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop. Ctrl-C cancels the work and lets it end in order."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises InvalidInput when it cannot be written."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InvalidInput(f"{path}: cannot be written ({error.strerror})") from error

@@ -20,7 +20,7 @@ def measure(frames: Sequence[Image], enrolled: Sequence[Image]) -> dict[str, obj
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its data package still uses pkg_resources
-            import face_recognition  # noqa: PLC0415
+            import face_recognition
     except ImportError as error:
         raise ModelMissing(
             "the peer is not installed: pip install --require-hashes --no-deps -r requirements/bench.txt, "

@@ -29,7 +29,7 @@ class Portrait:
 
 def collins(analyser: FaceAnalyser) -> Portrait:
     """Eileen Collins, a NASA picture that scikit-image ships as its "astronaut". Needs extra ``demo``."""
-    import skimage.data  # noqa: PLC0415  # optional and slow to load
+    import skimage.data  # optional and slow to load
 
     picture = np.ascontiguousarray(skimage.data.astronaut()[:, :, ::-1])  # type: ignore[no-untyped-call]
     return portrait("Eileen Collins", picture, analyser)
@@ -37,7 +37,7 @@ def collins(analyser: FaceAnalyser) -> Portrait:
 
 def hopper(analyser: FaceAnalyser) -> Portrait:
     """Grace Hopper, a US Navy picture among matplotlib's sample data. Needs extra ``demo``."""
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl
 
     path = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     picture = cv2.imread(str(path))

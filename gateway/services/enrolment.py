@@ -72,7 +72,7 @@ class Enrolment:
         _check_words(number, name, consent)
         if not photos:
             raise EnrolmentRefused(f"{number}: at least one photograph is needed", code="no_photo")
-        faces = [await asyncio.to_thread(self._one_face, photo) for photo in photos]
+        faces = [await self.check(photo) for photo in photos]
         embeddings = [_embedding(photo, face) for photo, face in zip(photos, faces, strict=True)]
         for _ in range(_TRIES):
             roster = await self.roster.refresh()
@@ -93,6 +93,10 @@ class Enrolment:
                 if error.code != "roster_changed":
                     raise
         raise Rejected("the roster keeps changing under this enrolment; try again", code="roster_changed")
+
+    async def check(self, photo: Photo) -> PhotoFace:
+        """The face a photograph would be enrolled with. Raises EnrolmentRefused."""
+        return await asyncio.to_thread(self._one_face, photo)
 
     def _one_face(self, photo: Photo) -> PhotoFace:
         """The one good face of a photograph."""

@@ -1,18 +1,31 @@
 """The shared ledger in Postgres."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from gateway.domain.errors import InvariantBroken
-from gateway.domain.events import Event
+from gateway.domain.events import GENESIS, Event
 from gateway.domain.ids import GatewayId
 from gateway.storage.pool import Database
+from gateway.storage.records import Row
 
 _COLUMNS = (
     "gateway_id", "seq", "event_id", "at", "kind", "access_point_id", "person_id", "grant_id",
     "canonical", "prev_hash", "hash",
 )  # fmt: skip
+
+_FALSE_COLUMNS = """
+SELECT min(seq) FROM events, LATERAL (SELECT convert_from(canonical, 'UTF8')::json AS said) AS body
+WHERE gateway_id = $1 AND (
+    said->>'gateway', said->>'seq', said->>'id', (said->>'at')::timestamptz, said->>'kind',
+    said->>'access_point', said->>'person', said->>'grant'
+) IS DISTINCT FROM (
+    gateway_id, seq::text, event_id::text, at, kind, access_point_id, person_id::text, grant_id::text
+)
+"""
 
 
 @dataclass(slots=True)
@@ -24,37 +37,62 @@ class PostgresEvents:
     async def store(self, events: Sequence[tuple[Event, bytes]]) -> None:
         """Insert one gateway's events in order, all or none; identical ones already there are skipped.
 
-        Raises DatabaseUnavailable, or InvariantBroken when a stored event differs or a gap would open.
+        Raises DatabaseUnavailable, or InvariantBroken when a stored event differs, a gap would open, the
+        chain does not link up, or the events are of several gateways.
         """
         if not events:
             return
         gateway_id = events[0][0].gateway_id
-        async with self.database.transaction() as db:
-            # One writer a gateway at a time, whatever process it is in.
-            await db.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", gateway_id)
-            stored = await db.fetch(
-                "SELECT seq, hash FROM events WHERE gateway_id = $1 AND seq = ANY($2::bigint[])",
-                gateway_id,
-                [e.seq for e, _ in events],
-            )
-            there = {row["seq"]: row["hash"] for row in stored}
-            for event, _ in events:
-                if there.get(event.seq, event.hash) != event.hash:
-                    raise InvariantBroken(
-                        f"event {event.seq} of {gateway_id} in Postgres is not the one in the journal",
-                        code="ledger_differs",
-                    )
-            new = [(e, body) for e, body in events if e.seq not in there]
-            if not new:
-                return
-            last = await db.fetchval("SELECT max(seq) FROM events WHERE gateway_id = $1", gateway_id) or 0
-            expected = list(range(last + 1, last + 1 + len(new)))
-            if [e.seq for e, _ in new] != expected:
+        if any(e.gateway_id != gateway_id for e, _ in events):
+            raise InvariantBroken("events of several gateways in one batch", code="ledger_mixed")
+        try:
+            async with self.database.transaction() as db:
+                await self._store(db, gateway_id, events)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise InvariantBroken(
+                f"Postgres refuses events {events[0][0].seq} to {events[-1][0].seq} of {gateway_id} "
+                f"({error.constraint_name}): another gateway has used their ids",
+                code="ledger_differs",
+            ) from None
+
+    async def _store(
+        self,
+        db: asyncpg.pool.PoolConnectionProxy,
+        gateway_id: GatewayId,
+        events: Sequence[tuple[Event, bytes]],
+    ) -> None:
+        # One writer a gateway at a time, whatever process it is in.
+        await db.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", gateway_id)
+        found = await db.fetch(
+            "SELECT seq, canonical, prev_hash, hash FROM events "
+            "WHERE gateway_id = $1 AND seq = ANY($2::bigint[])",
+            gateway_id,
+            [e.seq for e, _ in events],
+        )
+        there: dict[int, Row] = {
+            r["seq"]: (r["seq"], r["canonical"], r["prev_hash"], r["hash"]) for r in found
+        }
+        new = [(event, body) for event, body in events if not _is_there(event, body, there)]
+        if not new:
+            return
+        newest = await db.fetchrow(
+            "SELECT seq, hash FROM events WHERE gateway_id = $1 ORDER BY seq DESC LIMIT 1", gateway_id
+        )
+        last, head = (newest["seq"], newest["hash"]) if newest else (0, GENESIS)
+        for event, _ in new:
+            if event.seq != last + 1:
                 raise InvariantBroken(
-                    f"the ledger of {gateway_id} ends at {last}; event {new[0][0].seq} would leave a gap",
+                    f"the ledger of {gateway_id} ends at {last}; event {event.seq} would leave a gap",
                     code="ledger_gap",
                 )
-            await db.copy_records_to_table("events", records=[_row(*n) for n in new], columns=_COLUMNS)
+            if event.prev_hash != head:
+                raise InvariantBroken(
+                    f"event {event.seq} of {gateway_id} does not link to the one before it in Postgres; "
+                    f"{_WHAT_NOW}",
+                    code="ledger_differs",
+                )
+            last, head = event.seq, event.hash
+        await db.copy_records_to_table("events", records=[_row(*n) for n in new], columns=_COLUMNS)
 
     async def last_seq(self, gateway_id: GatewayId) -> int:
         """Highest stored sequence number, 0 for none."""
@@ -63,9 +101,7 @@ class PostgresEvents:
                 await db.fetchval("SELECT max(seq) FROM events WHERE gateway_id = $1", gateway_id) or 0
             )
 
-    async def rows(
-        self, gateway_id: GatewayId, after: int = 0, limit: int = 1000
-    ) -> tuple[tuple[int, bytes, bytes, bytes], ...]:
+    async def rows(self, gateway_id: GatewayId, after: int = 0, limit: int = 1000) -> tuple[Row, ...]:
         """The next (seq, canonical, prev_hash, hash) after a sequence number, for verification."""
         async with self.database.connection() as db:
             found = await db.fetch(
@@ -76,6 +112,33 @@ class PostgresEvents:
                 limit,
             )
         return tuple((r["seq"], r["canonical"], r["prev_hash"], r["hash"]) for r in found)
+
+    async def false_column(self, gateway_id: GatewayId) -> int | None:
+        """First event whose search columns do not say what its chained bytes say; None when all do.
+
+        Run it after the chain has been verified: the bytes are read as JSON.
+        """
+        async with self.database.connection() as db:
+            found = await db.fetchval(_FALSE_COLUMNS, gateway_id, timeout=600)
+        return None if found is None else int(found)
+
+
+_WHAT_NOW = (
+    "one of the two was changed, or this gateway id has another journal elsewhere: keep both as evidence, "
+    "run `facegate audit verify`, and give this gateway an id and a state folder of its own"
+)
+
+
+def _is_there(event: Event, body: bytes, there: Mapping[int, Row]) -> bool:
+    stored = there.get(event.seq)
+    if stored is None:
+        return False
+    if stored != (event.seq, body, event.prev_hash, event.hash):
+        raise InvariantBroken(
+            f"event {event.seq} of {event.gateway_id} in Postgres is not the one in the journal; {_WHAT_NOW}",
+            code="ledger_differs",
+        )
+    return True
 
 
 def _row(event: Event, body: bytes) -> tuple[object, ...]:

@@ -67,14 +67,15 @@ class SqliteJournal:
     _committer: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path, gateway_id: GatewayId) -> "SqliteJournal":
+    async def open(cls, path: Path, gateway_id: GatewayId, *, check_tail: bool = True) -> "SqliteJournal":
         """Open or create.
 
+        ``check_tail=False`` is for an auditor, who walks the whole chain and tells what is wrong with it.
         Raises JournalUnavailable, Rejected (another owner or gateway id), InvariantBroken.
         """
         journal = cls(path, gateway_id)
         try:
-            await journal._call(journal._open)
+            await journal._call(lambda: journal._open(check_tail=check_tail))
         except BaseException:
             await journal.close()
             raise
@@ -174,7 +175,7 @@ class SqliteJournal:
 
     # What follows runs on the journal's thread.
 
-    def _open(self) -> None:
+    def _open(self, *, check_tail: bool) -> None:
         self._take_lock()
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         self._db = db
@@ -192,7 +193,8 @@ class SqliteJournal:
                 "back in the site file, or give this gateway a state folder of its own",
                 code="journal_of_another_gateway",
             )
-        self._head = self._check_tail()
+        if check_tail:
+            self._head = self._check_tail()
         self.path.chmod(0o600)
 
     def _take_lock(self) -> None:

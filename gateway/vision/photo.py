@@ -13,8 +13,12 @@ from gateway.vision.engine import FaceEngine
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
-_RIM = 0.25
-"""Border added around the picture, as a share of its size: a face that fills it is found better so."""
+_CLOSE = 0.6
+"""A face larger than this share of the picture is looked for again with a border around: the detector was
+made for smaller ones and sets their landmarks more exactly (on tight 92x112 px crops of 33 portraits the
+worst score between two pictures of one person rose from 0.57 to 0.64)."""
+_RIM = 0.5
+"""Border put around such a picture, and around one without a face, as a share of its long side."""
 
 
 class PhotoAnalyser:
@@ -28,7 +32,9 @@ class PhotoAnalyser:
     def photograph(self, data: bytes) -> list[PhotoFace]:
         """Faces, largest first; coordinates in pixels of the upright picture. Raises InvalidInput."""
         picture = decode(data)
-        found = self._engine.detect(picture) or _with_rim(self._engine, picture)
+        found = self._engine.detect(picture)
+        if not found or max(found[0].box.w, found[0].box.h) > _CLOSE * max(picture.shape[:2]):
+            found = _with_rim(self._engine, picture) or found
         return [self._face(picture, detection) for detection in found]
 
     def _face(self, picture: Image, found: Detection) -> PhotoFace:

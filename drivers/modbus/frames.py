@@ -1,0 +1,206 @@
+"""What may be asked of a Modbus device, and what can become of it. Knows no library and no device."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+OFF = 0x0000
+ON = 0xFF00
+TOGGLE = 0x5500
+READ_COILS, READ_DISCRETE_INPUTS, WRITE_COIL, WRITE_COILS = 1, 2, 5, 15
+
+BUSY = 6
+_REFUSALS = frozenset({1, 2, 3, BUSY, 0x0A})
+"""Exception codes that say that nothing was done. 4, 5, 8, 0x0B and unknown codes do not say so."""
+_CODES = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledged, still working",
+    6: "device busy",
+    8: "memory parity error",
+    0x0A: "gateway path unavailable",
+    0x0B: "gateway target did not respond",
+}
+
+
+class Priority(IntEnum):
+    """Order on the bus: a person waits before a door, a locked door does not wait for supervision."""
+
+    UNLOCK = 0
+    LOCK = 1
+    POLL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBits:
+    """FC01 or FC02."""
+
+    unit: int
+    function: int
+    address: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCoil:
+    """FC05 with a raw 16-bit value: OFF, or what the device's profile calls a pulse."""
+
+    unit: int
+    address: int
+    value: int
+
+
+Request = ReadBits | WriteCoil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Echoed:
+    """The right reply came: function, address and value match. ``bits`` are what a read returned."""
+
+    sent_ns: int
+    done_ns: int
+    bits: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """No byte left."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The device answered that it did nothing."""
+
+    code: int
+    why: str
+    sent_ns: int
+    done_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguous:
+    """A frame left, and the device may or may not have acted on it."""
+
+    why: str
+    sent_ns: int
+    done_ns: int
+    lied: bool = False
+    """The reply did not fit the request."""
+
+
+Result = Echoed | NotSent | Refused | Ambiguous
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A reply as it came, before anyone believes it."""
+
+    transaction: int
+    unit: int
+    function: int
+    """Without the exception bit."""
+    exception: int | None = None
+    bits: tuple[bool, ...] = ()
+    """Padded to whole bytes, as on the wire."""
+    word: tuple[int, int] | None = None
+    """Address and value of an FC05 echo."""
+
+
+def always() -> None:
+    """The condition of a request that may go whenever its turn comes."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request on its way. Its future gets the Result; cancel that and an unsent frame stays unsent."""
+
+    request: Request
+    priority: Priority
+    send_before_ns: int
+    """Monotonic: not handed to the transport from then on."""
+    unless: Callable[[], str | None] = always
+    """Asked at the last moment: a reason not to send, or None."""
+    sent_ns: int | None = None
+    future: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def why_not(self, now_ns: int) -> str | None:
+        """Why this frame must not leave now, or None when it may."""
+        if self.future.done():
+            return "nobody waits for it any more"
+        if now_ns >= self.send_before_ns:
+            return "it waited in the queue until its deadline had passed"
+        return self.unless()
+
+    def settle(self, result: Result) -> None:
+        """Hand over the result, once."""
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Let the caller see an error of the program's own."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class JobQueue:
+    """Jobs by priority, and within one priority in the order they came."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Job]] = []
+        self._order = itertools.count()
+
+    def push(self, job: Job) -> None:
+        """Add a job."""
+        heapq.heappush(self._heap, (job.priority, next(self._order), job))
+
+    def pop(self) -> Job | None:
+        """The next job that somebody still waits for, None when there is none."""
+        while self._heap:
+            job = heapq.heappop(self._heap)[2]
+            if not job.future.done():
+                return job
+        return None
+
+
+def judge(job: Job, transaction: int, reply: Reply, done_ns: int) -> Result:
+    """What a reply to a job that was sent proves. Whatever does not fit the request is a lie."""
+    sent_ns = job.sent_ns or 0
+    wrong = _mismatch(job.request, transaction, reply)
+    if wrong is not None:
+        return Ambiguous(why=f"wrong reply: {wrong}", sent_ns=sent_ns, done_ns=done_ns, lied=True)
+    if reply.exception is not None:
+        return _judge_exception(reply.exception, sent_ns, done_ns)
+    bits = reply.bits[: job.request.count] if isinstance(job.request, ReadBits) else ()
+    return Echoed(sent_ns=sent_ns, done_ns=done_ns, bits=bits)
+
+
+def _judge_exception(code: int, sent_ns: int, done_ns: int) -> Refused | Ambiguous:
+    why = f"exception {code} ({_CODES.get(code, 'unknown code')})"
+    if code in _REFUSALS:
+        return Refused(code=code, why=why, sent_ns=sent_ns, done_ns=done_ns)
+    return Ambiguous(why=why, sent_ns=sent_ns, done_ns=done_ns)
+
+
+def _mismatch(request: Request, transaction: int, reply: Reply) -> str | None:
+    """What in the reply does not fit the request; None when it is the answer."""
+    function = WRITE_COIL if isinstance(request, WriteCoil) else request.function
+    if (reply.transaction, reply.unit) != (transaction, request.unit):
+        return f"transaction {reply.transaction}, unit {reply.unit}; sent {transaction}, {request.unit}"
+    if reply.function != function:
+        return f"function {reply.function} to a request of function {function}"
+    if reply.exception is not None:
+        return None
+    if isinstance(request, ReadBits):
+        bits = (request.count + 7) // 8 * 8
+        return None if len(reply.bits) == bits else f"{len(reply.bits)} bits instead of {bits}"
+    if reply.word != (request.address, request.value):
+        got = "nothing" if reply.word is None else "0x{:04X} to 0x{:04X}".format(*reply.word)
+        return f"echoed {got}; sent 0x{request.address:04X} to 0x{request.value:04X}"
+    return None

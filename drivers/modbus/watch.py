@@ -1,0 +1,133 @@
+"""Keeps one relay safe and known: OFF and read back after every connect, then a slow look at it."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from drivers.modbus.alarms import DEVICE_LIES, FOREIGN_WRITE, REFUSED, STUCK_ON
+from drivers.modbus.board import HealthBoard
+from drivers.modbus.frames import Priority
+from drivers.modbus.relay_line import RelayLine, Seen, Trouble
+from gateway.domain.doors import Link
+
+POLL_S: Final = 1.0
+_AGAIN_S: Final = 0.1
+_TRIED_AGAIN_S: Final = 30.0
+
+
+class Watch:
+    """The door's own task. Only it says that the link is up, and only for the connection it has proven."""
+
+    def __init__(self, line: RelayLine, board: HealthBoard, *, poll_s: float = POLL_S) -> None:
+        self._line, self._board, self._poll_s = line, board, poll_s
+        self._proven_epoch: int | None = None
+        self._blocked_until_ns = 0
+        self._first = True
+        self._wake = asyncio.Event()
+
+    def why_not_ready(self) -> str | None:
+        """Why no pulse may leave now; None when this very connection has been proven safe."""
+        bus = self._line.bus
+        if bus.connected and bus.epoch == self._proven_epoch and self._board.link is Link.UP:
+            return None
+        return f"door not ready: {self._board.detail if bus.connected else bus.detail}"
+
+    def link_changed(self) -> None:
+        """The bus gained or lost its link: whatever was proven is no longer."""
+        self._proven_epoch = None
+        bus = self._line.bus
+        self._board.set_link(Link.DOWN, "output not yet proven OFF" if bus.connected else bus.detail)
+        self._wake.set()
+
+    def block(self, why: str) -> None:
+        """Take the door out of service for a while; then it is proven anew and gets another try."""
+        self._proven_epoch = None
+        self._blocked_until_ns = self._line.bus.clock.monotonic_ns() + int(_TRIED_AGAIN_S * 1e9)
+        self._board.set_link(Link.DEGRADED, why)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Say what a bad reply means beyond its own request."""
+        if trouble.lied:
+            self._board.flash(DEVICE_LIES, trouble.why)
+        if trouble.refused:
+            self._board.stand(REFUSED, trouble.why)
+
+    async def run(self) -> None:
+        """Prove and watch until cancelled."""
+        while True:
+            self._wake.clear()
+            pause = self._poll_s
+            if self._line.bus.connected:
+                pause = await self._round()
+            self._board.tell()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _round(self) -> float:
+        """One step; returns seconds until the next."""
+        if self._line.bus.clock.monotonic_ns() < self._blocked_until_ns:
+            return self._poll_s
+        if self._proven_epoch == self._line.bus.epoch:
+            await self._look()
+            return self._poll_s
+        return await self._prove()
+
+    async def _prove(self) -> float:
+        """The output OFF and read back, before anything else may happen on this connection."""
+        epoch = self._line.bus.epoch
+        if self._line.may_be_ours:
+            # Our pulse outlived the link. It ends by itself; cutting it would shut out who was let in.
+            seen = await self._line.read(Priority.LOCK)
+            if isinstance(seen, Seen) and seen.on and self._line.may_be_ours:
+                self._board.set_link(Link.DEGRADED, "waits for its own pulse to end")
+                return _AGAIN_S
+        elif not self._first:
+            seen = await self._line.read(Priority.LOCK)
+            if isinstance(seen, Seen) and seen.on:
+                self._board.flash(FOREIGN_WRITE, "the output was ON when the link came back")
+        off = await self._line.off(Priority.LOCK, lambda: self._other_link(epoch))
+        if isinstance(off, Trouble):
+            self._failed(off)
+            return self._poll_s
+        if off.on:
+            self._stuck()
+            return self._poll_s
+        self._first = False
+        self._proven_epoch = epoch
+        self._board.clear(STUCK_ON)
+        self._board.clear(REFUSED)
+        if self._other_link(epoch) is None:
+            self._board.set_link(Link.UP, "output OFF and read back")
+        return self._poll_s
+
+    async def _look(self) -> None:
+        """Nobody but us may switch this output."""
+        seen = await self._line.read(Priority.POLL)
+        if isinstance(seen, Trouble):
+            self._failed(seen)
+        elif seen.on and not self._line.may_be_ours:
+            self._board.flash(FOREIGN_WRITE, "the output was ON without a grant; OFF written")
+            off = await self._line.off(Priority.LOCK, self._own_pulse)
+            if isinstance(off, Trouble):
+                self._failed(off)
+            elif off.on and not self._line.may_be_ours:
+                self._stuck()
+
+    def _failed(self, trouble: Trouble) -> None:
+        self.trouble(trouble)
+        if self._line.bus.connected:
+            self._proven_epoch = None
+            self._board.set_link(Link.DEGRADED, f"no good reply about this output: {trouble.why}")
+
+    def _stuck(self) -> None:
+        self._proven_epoch = None
+        self._board.stand(STUCK_ON, "OFF was echoed and the output still reads ON")
+        self._board.set_link(Link.DEGRADED, "the output does not go OFF")
+
+    def _own_pulse(self) -> str | None:
+        """OFF must not cut a pulse that a grant began meanwhile."""
+        return "a grant came first" if self._line.may_be_ours else None
+
+    def _other_link(self, epoch: int) -> str | None:
+        return None if self._line.bus.epoch == epoch else "the link has changed"

@@ -1,0 +1,100 @@
+"""A site's doors: buses, profiles, and one lock for each access point."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drivers.modbus.bus import ModbusBus
+from drivers.modbus.profile import Profile, load_profile
+from drivers.modbus.relay_door import RelayDoor
+from gateway.domain.doors import DoorHealth
+from gateway.domain.errors import ConfigError
+from gateway.domain.ids import AccessPointId
+from gateway.resources import data
+from gateway.settings import AccessPoint, Device, Site
+from gateway.telemetry.clock import SystemClock
+
+
+@dataclass(slots=True)
+class Doors:
+    """Every lock of a site, by access point."""
+
+    _doors: dict[str, RelayDoor] = field(default_factory=dict)
+    _listener: list[Callable[[DoorHealth], None]] = field(default_factory=list)
+
+    @classmethod
+    def of_site(cls, site: Site) -> "Doors":
+        """Compose; nothing is connected yet. Raises ConfigError naming key and fix."""
+        doors = cls()
+        profiles = {
+            d.id: load_profile(data("config/devices"), d.profile, where=f"devices[{i}]")
+            for i, d in enumerate(site.devices)
+        }
+        buses: dict[tuple[str, int], tuple[ModbusBus, Device]] = {}
+        devices = {d.id: d for d in site.devices}
+        for i, point in enumerate(site.access_points):
+            device = devices[point.device]
+            bus = _bus(buses, device, profiles[device.id], devices)
+            doors._doors[point.id] = doors._door(
+                point, device, bus, profiles[device.id], f"access_points[{i}]"
+            )
+        return doors
+
+    def of(self, access_point: str) -> RelayDoor:
+        """The lock of an access point."""
+        return self._doors[access_point]
+
+    async def start(self, on_health: Callable[[DoorHealth], None]) -> None:
+        """Begin connecting; returns at once."""
+        self._listener.append(on_health)
+        for door in self._doors.values():
+            await door.start()
+
+    async def aclose(self) -> None:
+        """Every output OFF, then disconnect. Idempotent."""
+        await asyncio.gather(*(door.aclose() for door in self._doors.values()))
+        self._listener.clear()
+
+    def _tell(self, health: DoorHealth) -> None:
+        for listener in self._listener:
+            listener(health)
+
+    def _door(
+        self, point: AccessPoint, device: Device, bus: ModbusBus, profile: Profile, key: str
+    ) -> RelayDoor:
+        return RelayDoor(
+            access_point_id=AccessPointId(point.id),
+            bus=bus,
+            profile=profile,
+            unit=device.unit,
+            channel=point.channel,
+            pulse_ms=point.pulse_ms,
+            on_health=self._tell,
+            where=key,
+        )
+
+
+def _bus(
+    buses: dict[tuple[str, int], tuple[ModbusBus, Device]],
+    device: Device,
+    profile: Profile,
+    devices: dict[str, Device],
+) -> ModbusBus:
+    """One bus an endpoint: many boards take a single connection only."""
+    where = (device.host, device.port)
+    if where not in buses:
+        bus = ModbusBus(
+            host=device.host,
+            port=device.port,
+            timeout_s=device.timeout_s,
+            guard=profile.guard(),
+            clock=SystemClock(),
+        )
+        buses[where] = (bus, device)
+    bus, first = buses[where]
+    if (devices[first.id].profile, first.timeout_s) != (device.profile, device.timeout_s):
+        raise ConfigError(
+            f"devices: {first.id} and {device.id} share {device.host}:{device.port} "
+            "but not profile and timeout_s; give them the same"
+        )
+    return bus

@@ -1,0 +1,51 @@
+"""Checks a stopped gateway's record: the journal's chain, the ledger's chain, and that they agree."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import foundation
+from gateway.domain.errors import InvalidInput
+from gateway.domain.events import ChainFault
+from gateway.domain.ids import GatewayId
+from gateway.services import audit
+from gateway.settings import Site
+from gateway.storage.journal import SqliteJournal
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found."""
+
+    verdicts: dict[str, audit.Verdict]
+    difference: ChainFault | None
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is wrong anywhere."""
+        return self.difference is None and all(v.whole for v in self.verdicts.values())
+
+
+async def check(site: Site, *, with_database: bool = True) -> Checked:
+    """Verify. Raises Rejected while the gateway runs, InvariantBroken, DatabaseUnavailable."""
+    path = Path(site.state_folder) / "journal.db"
+    if not await asyncio.to_thread(path.exists):
+        raise InvalidInput(f"{path}: there is no journal; has this gateway ever run with this site file?")
+    gateway_id = GatewayId(site.gateway_id)
+    journal = await SqliteJournal.open(path, gateway_id, check_tail=False)
+    stores = foundation.stores(site)
+    try:
+        verdicts = {"journal": await audit.verify(journal.rows)}
+        difference = None
+        if with_database:
+            await stores.prepare()
+
+            async def ledger(after: int, limit: int) -> tuple[audit.Row, ...]:
+                return await stores.events.rows(gateway_id, after, limit)
+
+            verdicts["ledger"] = await audit.verify(ledger)
+            difference = await audit.compare(journal.rows, ledger)
+        return Checked(verdicts, difference)
+    finally:
+        await journal.close()
+        await stores.close()

@@ -1,0 +1,66 @@
+"""Records what happens beside grants and denials: cameras, workers, doors, starts and stops."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.domain.errors import JournalUnavailable
+from gateway.domain.events import EventDraft, EventKind, Json
+from gateway.domain.ids import AccessPointId
+from gateway.ports import Clock, Journal
+
+_log = structlog.get_logger(__name__)
+
+MOST_WAITING = 10_000
+_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Takes events from callbacks that cannot wait. ``run`` is owned by the application's task group."""
+
+    journal: Journal
+    clock: Clock
+    lost: int = 0
+    _waiting: deque[EventDraft] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, kind: EventKind, data: dict[str, Json], access_point: AccessPointId | None = None) -> None:
+        """Record soon, in order; never blocks."""
+        if len(self._waiting) >= MOST_WAITING:  # the disk has been away for very long: say it, do not grow
+            self.lost += 1
+            _log.error("event_lost", kind=kind.value, lost=self.lost)
+            return
+        self._waiting.append(
+            EventDraft(
+                kind=kind,
+                at=self.clock.now(),
+                mono_ns=self.clock.monotonic_ns(),
+                access_point_id=access_point,
+                data=data,
+            )
+        )
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while not await self.flush():
+                await asyncio.sleep(_RETRY_S)
+
+    async def flush(self) -> bool:
+        """Write everything that waits; False when the journal cannot."""
+        while self._waiting:
+            batch = list(self._waiting)
+            try:
+                await self.journal.append(*batch)
+            except JournalUnavailable as error:
+                _log.error("events_wait", count=len(batch), why=str(error))
+                return False
+            for _ in batch:
+                self._waiting.popleft()
+        return True
