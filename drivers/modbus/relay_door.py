@@ -83,8 +83,7 @@ class RelayDoor:
         self._bus.attach(self._watch.link_changed)
         self._task = asyncio.create_task(self._watch.run(), name=f"door {self.access_point_id}")
         self._task.add_done_callback(self._watch_ended)
-        if self._bus.connected:
-            self._watch.link_changed()
+        self._watch.link_changed()
 
     def health(self) -> DoorHealth:
         """Last known state; never blocks."""
@@ -215,10 +214,12 @@ class _Attempt:
 
     async def _send(self, before_ns: int) -> Result:
         self._job = job = self._line.pulse_job(self._grant.expires_ns, self._door._why_not)  # noqa: SLF001
+        echoed = False
         try:
             result = await self._line.bus.carry_out(job)
+            echoed = isinstance(result, Echoed)
         finally:
-            self._line.claim(job, before_ns)
+            self._line.claim(job, before_ns, echoed=echoed)
         if job.sent_ns is not None:
             self._sent.append(job.sent_ns)
         return result

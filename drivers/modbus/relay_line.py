@@ -68,13 +68,17 @@ class RelayLine:
         self.ours_until_ns = max(self.ours_until_ns, latest)
         return Job(self._frames.pulse, Priority.UNLOCK, expires_ns, unless)
 
-    def claim(self, job: Job, before_ns: int) -> None:
-        """The pulse's fate is known: narrow what ON it can explain; ``before_ns`` was the claim before it."""
+    def claim(self, job: Job, before_ns: int, *, echoed: bool) -> None:
+        """Narrow what ON the pulse can explain, now that its fate is known.
+
+        ``before_ns`` was the claim before it; a pulse that was echoed has begun by now.
+        """
         if job.sent_ns is None:
             self.ours_until_ns = before_ns
         else:
             now = self.bus.clock.monotonic_ns()
-            self.ours_until_ns = max(before_ns, now + self.pulse_ns + self._doubt_ns())
+            doubt = _SLACK_NS if echoed else self._doubt_ns()
+            self.ours_until_ns = max(before_ns, now + self.pulse_ns + doubt)
 
     async def read(self, priority: Priority, *, before_ns: int | None = None) -> Seen | Trouble:
         """The state of the output as the device reports it."""

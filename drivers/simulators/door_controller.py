@@ -196,26 +196,22 @@ def _frame(transaction: int, unit: int, reply: bytes, protocol: int = 0) -> byte
 
 def _bent(kind: FaultKind, transaction: int, unit: int, reply: bytes) -> bytes:
     """The reply's frame with what the fault puts wrong in it."""
+    write = reply[0] == 5
     match kind:
-        case FaultKind.DUPLICATE:
-            return _frame(transaction, unit, reply) * 2
-        case FaultKind.WRONG_TRANSACTION:
-            return _frame(transaction + 1, unit, reply)
-        case FaultKind.WRONG_PROTOCOL:
-            return _frame(transaction, unit, reply, protocol=7)
-        case FaultKind.WRONG_UNIT:
-            return _frame(transaction, unit + 1, reply)
         case FaultKind.WRONG_FUNCTION:
-            other = b"\x01\x01\x00" if reply[0] != 1 else b"\x02\x01\x00"
-            return _frame(transaction, unit, other)
-        case FaultKind.WRONG_ADDRESS if reply[0] == 5:
-            return _frame(transaction, unit, reply[:2] + bytes([reply[2] ^ 1]) + reply[3:])
-        case FaultKind.WRONG_VALUE if reply[0] == 5:
-            return _frame(transaction, unit, reply[:4] + bytes([reply[4] ^ 1]))
+            reply = b"\x01\x01\x00" if reply[0] != 1 else b"\x02\x01\x00"
+        case FaultKind.WRONG_ADDRESS if write:
+            reply = reply[:2] + bytes([reply[2] ^ 1]) + reply[3:]
+        case FaultKind.WRONG_VALUE if write:
+            reply = reply[:4] + bytes([reply[4] ^ 1])
         case FaultKind.GARBAGE:
-            return _frame(transaction, unit, b"\x63" + reply[1:])
+            reply = b"\x63" + reply[1:]
         case _:
-            return _frame(transaction, unit, reply)
+            """The reply itself is right."""
+    transaction += kind is FaultKind.WRONG_TRANSACTION
+    unit += kind is FaultKind.WRONG_UNIT
+    frame = _frame(transaction, unit, reply, protocol=7 if kind is FaultKind.WRONG_PROTOCOL else 0)
+    return frame * 2 if kind is FaultKind.DUPLICATE else frame
 
 
 def _recorder(record: TextIO | None) -> Callable[[Edge], None]:
