@@ -54,7 +54,12 @@ class Journal(Protocol):
     """The gateway's own durable, chained record on local disk."""
 
     async def append(self, *drafts: EventDraft) -> tuple[Event, ...]:
-        """Chain and store, all or none; returns after fsync. Raises JournalUnavailable."""
+        """Chain and store, all or none; returns after fsync.
+
+        An unlock_outcome appended once more, because its commit seemed to fail, is the event it already is.
+        Raises JournalUnavailable; InvalidInput for a draft that cannot be stored; Rejected (code
+        "duplicate_event") for a second intent or another outcome of a grant.
+        """
         ...
 
     async def open_grants(self) -> tuple[Event, ...]:
@@ -67,6 +72,10 @@ class Journal(Protocol):
 
     async def mark_forwarded(self, seq: int) -> None:
         """Everything up to and including ``seq`` is in the event store."""
+        ...
+
+    async def backlog(self) -> int:
+        """How many events are not yet marked as forwarded. Reads no disk."""
         ...
 
 

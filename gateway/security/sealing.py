@@ -15,7 +15,11 @@ from gateway.domain.ids import ModelId, PersonId
 from gateway.security.master_key import MasterKey
 
 FORMAT = 1
+"""Of a sealed template."""
+KEY_VERSION = 1
+"""Of a wrapped person key."""
 _NONCE = 12
+_TAG = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +30,42 @@ class AesGcmSealer:
 
     def new_key(self, person_id: PersonId) -> bytes:
         """A fresh person key, wrapped."""
-        return _seal(self.master.reveal(), secrets.token_bytes(32), _key_binding(person_id))
+        return _seal(KEY_VERSION, self.master.reveal(), secrets.token_bytes(32), _key_binding(person_id))
 
     def seal(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, plain: bytes) -> bytes:
         """Seal bytes for one person and model."""
-        return _seal(self._key(wrapped_key, person_id), plain, _template_binding(person_id, model_id))
+        key = self._key(wrapped_key, person_id)
+        return _seal(FORMAT, key, plain, _template_binding(person_id, model_id))
 
     def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
         """Open sealed bytes. Raises SealBroken."""
-        return _open(self._key(wrapped_key, person_id), sealed, _template_binding(person_id, model_id))
+        key = self._key(wrapped_key, person_id)
+        return _open(FORMAT, key, sealed, _template_binding(person_id, model_id))
 
     def _key(self, wrapped_key: bytes, person_id: PersonId) -> bytes:
-        return _open(self.master.reveal(), wrapped_key, _key_binding(person_id))
+        return _open(KEY_VERSION, self.master.reveal(), wrapped_key, _key_binding(person_id))
 
 
 def _key_binding(person_id: PersonId) -> bytes:
-    return _bind(b"person-key", person_id.encode())
+    return _bind(b"person-key", bytes([KEY_VERSION]), person_id.encode())
 
 
 def _template_binding(person_id: PersonId, model_id: ModelId) -> bytes:
-    return _bind(b"template", person_id.encode(), model_id.encode())
+    return _bind(b"template", bytes([FORMAT]), person_id.encode(), model_id.encode())
 
 
 def _bind(*parts: bytes) -> bytes:
     """Length before each part: no two different lists give the same bytes."""
-    return bytes([FORMAT]) + b"".join(len(p).to_bytes(4, "big") + p for p in parts)
+    return b"".join(len(p).to_bytes(4, "big") + p for p in parts)
 
 
-def _seal(key: bytes, plain: bytes, bound_to: bytes) -> bytes:
+def _seal(version: int, key: bytes, plain: bytes, bound_to: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE)
-    return bytes([FORMAT]) + nonce + AESGCM(key).encrypt(nonce, plain, bound_to)
+    return bytes([version]) + nonce + AESGCM(key).encrypt(nonce, plain, bound_to)
 
 
-def _open(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
-    if len(sealed) < 1 + _NONCE + 16 or sealed[0] != FORMAT:
+def _open(version: int, key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+    if len(sealed) < 1 + _NONCE + _TAG or sealed[0] != version:
         raise SealBroken("sealed data is cut off or of an unknown format")
     try:
         return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], bound_to)

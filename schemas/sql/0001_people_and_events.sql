@@ -29,10 +29,12 @@ CREATE TABLE templates (
 );
 CREATE INDEX templates_of_person ON templates (person_id, model_id);
 
--- No template without a consent in force, however the row comes in.
+-- No template without a consent in force, however the row comes in. The lock makes a withdrawal that is
+-- under way at the same time wait, and then find this template.
 CREATE FUNCTION template_needs_consent() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM consents WHERE person_id = NEW.person_id AND withdrawn_at IS NULL) THEN
+    PERFORM 1 FROM consents WHERE person_id = NEW.person_id AND withdrawn_at IS NULL FOR SHARE;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'no consent in force for person %', NEW.person_id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
@@ -49,6 +51,13 @@ BEGIN
 END $$;
 CREATE TRIGGER withdrawal_destroys_templates AFTER UPDATE OR DELETE ON consents
     FOR EACH ROW EXECUTE FUNCTION withdrawal_destroys_templates();
+
+CREATE FUNCTION not_all_at_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'delete the rows instead' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER not_all_at_once BEFORE TRUNCATE ON consents
+    FOR EACH STATEMENT EXECUTE FUNCTION not_all_at_once();
 
 CREATE TABLE access_points (
     access_point_id text PRIMARY KEY,
@@ -86,17 +95,19 @@ BEGIN
     PERFORM pg_notify('facegate_roster', now_at::text);
     RETURN NULL;
 END $$;
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON people
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON people
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON consents
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON consents
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON templates
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON templates
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON access_points
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON access_points
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON profile_access_points
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON access_profiles
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
-CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE ON person_profiles
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON profile_access_points
+    FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
+CREATE TRIGGER roster_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON person_profiles
     FOR EACH STATEMENT EXECUTE FUNCTION roster_changed();
 
 -- The ledger. The canonical bytes are what the chain was computed over; the columns are for search.
@@ -116,7 +127,9 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_time ON events (at);
 CREATE INDEX events_by_person ON events (person_id, at) WHERE person_id IS NOT NULL;
-CREATE UNIQUE INDEX events_one_per_grant ON events (grant_id, kind) WHERE grant_id IS NOT NULL;
+-- One intent and one outcome a grant; alarms about it may be many.
+CREATE UNIQUE INDEX events_one_per_grant ON events (grant_id, kind)
+    WHERE kind IN ('access_granted', 'unlock_outcome');
 
 CREATE FUNCTION events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
