@@ -235,8 +235,7 @@ class ModbusBus:
             return
         self._task = None
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
         await asyncio.sleep(0)  # an aborted transport tells its protocol in the next round of the loop
 
     async def wait_connected(self, timeout_s: float) -> bool:
@@ -333,4 +332,7 @@ class ModbusBus:
         self.detail = detail
         _log.info("modbus_link", endpoint=self.endpoint, up=self.connected, detail=detail)
         for listener in tuple(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception:  # noqa: BLE001  # told with its trace; one listener must not stop the bus
+                _log.exception("modbus_listener_failed", endpoint=self.endpoint)

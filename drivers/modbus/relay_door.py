@@ -1,7 +1,6 @@
 """A door on one relay of a Modbus board that times its pulses itself."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -128,8 +127,7 @@ class RelayDoor:
             return
         task.cancel()
         try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
             if self._line.may_be_ours:
                 await self._bus.wait_connected(_VERIFY_NS / 1e9)
             if not await self.lock():
@@ -238,6 +236,8 @@ class _Attempt:
     async def _find_out(self, doubt: Ambiguous, before_ns: int) -> Actuation:
         """The frame left and the reply is missing or wrong: look at the output, never send again."""
         self._door._watch.trouble(Trouble.of(doubt))  # noqa: SLF001
+        if doubt.lied:
+            return self._end(Outcome.AMBIGUOUS, doubt.why)  # nor would its read-back prove anything
         end = min(doubt.done_ns + _VERIFY_NS, doubt.sent_ns + self._line.pulse_ns)
         seen = await self._look_until(end)
         if seen is None:

@@ -37,6 +37,7 @@ class Trouble:
     """Why there is no answer."""
 
     why: str
+    unsent: bool = False
     refused: bool = False
     lied: bool = False
 
@@ -44,7 +45,12 @@ class Trouble:
     def of(cls, result: NotSent | Refused | Ambiguous) -> "Trouble":
         """What went wrong with a request that has no good reply."""
         lied = isinstance(result, Ambiguous) and result.lied
-        return cls(result.why, refused=isinstance(result, Refused), lied=lied)
+        return cls(
+            result.why,
+            unsent=isinstance(result, NotSent),
+            refused=isinstance(result, Refused),
+            lied=lied,
+        )
 
 
 class RelayLine:
@@ -61,6 +67,10 @@ class RelayLine:
     def may_be_ours(self) -> bool:
         """A pulse of ours may be running."""
         return self.bus.clock.monotonic_ns() < self.ours_until_ns
+
+    def foreign(self, seen: Seen) -> bool:
+        """The output was ON when no pulse of ours can have been running."""
+        return seen.on and seen.asked_ns >= self.ours_until_ns
 
     def pulse_job(self, expires_ns: int, unless: Callable[[], str | None]) -> Job:
         """The one frame that opens. Claims the ON it causes before it can leave."""

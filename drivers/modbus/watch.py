@@ -35,6 +35,7 @@ class Watch:
     def link_changed(self) -> None:
         """The bus gained or lost its link: whatever was proven is no longer."""
         self._proven_epoch = None
+        self._blocked_until_ns = 0
         bus = self._line.bus
         self._board.set_link(Link.DOWN, "output not yet proven OFF" if bus.connected else bus.detail)
         self._wake.set()
@@ -79,7 +80,7 @@ class Watch:
         if self._line.may_be_ours:
             # Our pulse outlived the link. It ends by itself; cutting it would shut out who was let in.
             seen = await self._line.read(Priority.LOCK)
-            if isinstance(seen, Seen) and seen.on and self._line.may_be_ours:
+            if isinstance(seen, Seen) and seen.on and not self._line.foreign(seen):
                 self._board.set_link(Link.DEGRADED, "waits for its own pulse to end")
                 return _AGAIN_S
         elif not self._first:
@@ -89,7 +90,7 @@ class Watch:
         off = await self._line.off(Priority.LOCK, lambda: self._other_link(epoch))
         if isinstance(off, Trouble):
             self._failed(off)
-            return self._poll_s
+            return _AGAIN_S if off.unsent else self._poll_s
         if off.on:
             self._stuck()
             return self._poll_s
@@ -105,14 +106,15 @@ class Watch:
         """Nobody but us may switch this output."""
         seen = await self._line.read(Priority.POLL)
         if isinstance(seen, Trouble):
-            self._failed(seen)
-        elif seen.on and not self._line.may_be_ours:
+            if not seen.unsent:  # a look that had to give way says nothing about the device
+                self._failed(seen)
+        elif self._line.foreign(seen):
             self._board.flash(FOREIGN_WRITE, "the output was ON without a grant; OFF written")
             off = await self._line.off(Priority.LOCK, self._own_pulse)
-            if isinstance(off, Trouble):
-                self._failed(off)
-            elif off.on and not self._line.may_be_ours:
+            if isinstance(off, Seen) and self._line.foreign(off):
                 self._stuck()
+            elif isinstance(off, Trouble) and not off.unsent:
+                self._failed(off)
 
     def _failed(self, trouble: Trouble) -> None:
         self.trouble(trouble)
