@@ -57,9 +57,11 @@ class DoorController:
         """Request PDUs in the order they came, carried out or not."""
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
+        self._bound: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
-        """Power on: every relay OFF."""
+        """Power on: every relay OFF. Raises OSError for a port that is taken."""
+        self._bound = self._bind()
         await self.listen()
         return self
 
@@ -67,6 +69,8 @@ class DoorController:
         """Power off."""
         await self.refuse()
         self.relays.power_off("power off")
+        if self._bound is not None:
+            self._bound.close()
 
     @property
     def edges(self) -> list[Edge]:
@@ -101,16 +105,30 @@ class DoorController:
         self.relays.write(relay - 1, on=on, why="second master")
 
     async def listen(self) -> None:
-        """Take connections (again), on the same port."""
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Take connections again, on the same port. Does nothing while it does."""
+        bound, self._bound = self._bound, None
+        if bound is not None:
+            self._server = await asyncio.start_server(self._serve, sock=bound)
 
     async def refuse(self) -> None:
         """Refuse connections, and cut those there are."""
         if self._server is not None:
             self._server.close()
             self._server = None
+            self._bound = self._bind()
         await self.cut()
+
+    def _bind(self) -> socket.socket:
+        """A socket that holds the port and refuses connections until someone listens on it."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self.host, self.port))
+        except OSError:
+            bound.close()
+            raise
+        self.port = bound.getsockname()[1]
+        return bound
 
     async def reboot(self, dark_s: float = 0.0) -> None:
         """Power cycle: outputs drop, connections end; back after ``dark_s`` seconds."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.profile import Profile, load_profile
 from drivers.modbus.relay_door import RelayDoor
-from drivers.simulators.door_controller import DoorController
+from drivers.simulators.door_controller import PULSES, DoorController
 from gateway.domain.decisions import Grant
 from gateway.domain.doors import DoorHealth
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
@@ -20,6 +20,8 @@ from gateway.telemetry.clock import SystemClock
 DEVICES = Path(__file__).parents[2] / "config" / "devices"
 PULSE_MS = 500
 TIMEOUT_S = 0.3
+ON_UNLOCK = {"addresses": PULSES, "functions": frozenset({5})}
+READS = frozenset({1})
 
 
 def profile() -> Profile:
@@ -54,6 +56,11 @@ class Rig:
 
     async def ready(self, timeout_s: float = 5.0) -> None:
         await until(lambda: all(d.health().ready for d in self.doors), timeout_s)
+
+    def invariants(self, *, pulses: int) -> None:
+        """What must hold for relay 1 after every fault, once its pulse is over."""
+        assert self.board.pulses(1) == pulses
+        assert self.longest_on_s() <= PULSE_MS / 1e3 + 0.25
 
     def longest_on_s(self, relay: int = 1) -> float:
         """Longest time a contact was closed; infinite while it still is."""
