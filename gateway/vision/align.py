@@ -24,9 +24,11 @@ def similarity(landmarks: tuple[tuple[float, float], ...]) -> NDArray[np.float64
     In the complex plane it is z -> a z + b, so the fit is one line. Raises ValueError for coinciding points.
     """
     points = np.array([complex(x, y) for x, y in landmarks])
+    if not np.isfinite(points).all():
+        raise ValueError("landmarks that are not finite give no direction")
     centred = points - points.mean()
     spread = float(np.vdot(centred, centred).real)
-    if not np.isfinite(spread) or spread < 1e-6:
+    if spread < 1e-6:
         raise ValueError("five landmarks in one place give no direction")
     a = complex(np.vdot(centred, _TEMPLATE - _TEMPLATE.mean())) / spread
     b = complex(_TEMPLATE.mean()) - a * complex(points.mean())

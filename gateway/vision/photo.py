@@ -9,6 +9,7 @@ from gateway.domain.enrolment import PhotoFace
 from gateway.domain.errors import InvalidInput
 from gateway.domain.faces import Box, Detection, Image
 from gateway.domain.ids import ModelId
+from gateway.vision.detect import refine
 from gateway.vision.engine import FaceEngine
 
 MOST_BYTES = 20_000_000
@@ -35,7 +36,7 @@ class PhotoAnalyser:
         found = self._engine.detect(picture)
         if not found or max(found[0].box.w, found[0].box.h) > _CLOSE * max(picture.shape[:2]):
             found = _with_rim(self._engine, picture) or found
-        return [self._face(picture, detection) for detection in found]
+        return [self._face(picture, refine(self._engine.detector, picture, face)) for face in found]
 
     def _face(self, picture: Image, found: Detection) -> PhotoFace:
         try:
