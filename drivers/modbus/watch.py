@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from drivers.modbus.alarms import DEVICE_LIES, FOREIGN_WRITE, REFUSED, STUCK_ON
+from drivers.modbus.alarms import DEVICE_LIES, FOREIGN_WRITE, NO_READBACK, REFUSED, STUCK_ON
 from drivers.modbus.board import HealthBoard
 from drivers.modbus.frames import Priority
 from drivers.modbus.relay_line import RelayLine, Seen, Trouble
@@ -12,7 +12,9 @@ from gateway.domain.doors import Link
 
 POLL_S: Final = 1.0
 _AGAIN_S: Final = 0.1
-_TRIED_AGAIN_S: Final = 30.0
+_UNSEEN: Final = 3
+"""Pulses in a row that were never read back as ON."""
+_BLOCKED_NS: Final = 30_000_000_000
 
 
 class Watch:
@@ -22,6 +24,7 @@ class Watch:
         self._line, self._board, self._poll_s = line, board, poll_s
         self._proven_epoch: int | None = None
         self._blocked_until_ns = 0
+        self._unseen = 0
         self._first = True
         self._wake = asyncio.Event()
 
@@ -40,10 +43,24 @@ class Watch:
         self._board.set_link(Link.DOWN, "output not yet proven OFF" if bus.connected else bus.detail)
         self._wake.set()
 
-    def block(self, why: str) -> None:
-        """Take the door out of service for a while; then it is proven anew and gets another try."""
+    def read_back(self, *, on: bool) -> None:
+        """A pulse was echoed and then looked at. Too many never seen take the door out of service.
+
+        It is proven anew after a while, or when the link comes back, and gets one more try.
+        """
+        if on:
+            self._unseen = 0
+            self._board.clear(NO_READBACK)
+            self._board.clear(REFUSED)
+            return
+        self._unseen += 1
+        if self._unseen < _UNSEEN:
+            return
+        self._unseen = _UNSEEN - 1
+        why = f"{_UNSEEN} pulses were echoed and the output was never read back as ON"
         self._proven_epoch = None
-        self._blocked_until_ns = self._line.bus.clock.monotonic_ns() + int(_TRIED_AGAIN_S * 1e9)
+        self._blocked_until_ns = self._line.bus.clock.monotonic_ns() + _BLOCKED_NS
+        self._board.stand(NO_READBACK, why)
         self._board.set_link(Link.DEGRADED, why)
 
     def trouble(self, trouble: Trouble) -> None:

@@ -22,6 +22,8 @@ async def test_faults_9_and_10_a_refusal_is_final_and_leaves_the_link_and_the_ot
         assert (await setup.doors[1].unlock(setup.grant(door=1))).outcome is Outcome.CONFIRMED
         assert setup.board.connections == connections
         assert setup.board.pulses(1) == 0
+        assert (await setup.doors[0].unlock(setup.grant())).outcome is Outcome.CONFIRMED
+        assert "refused" not in setup.doors[0].health().alarms
 
 
 async def test_fault_9_a_relay_the_board_has_not_keeps_only_its_own_door_shut() -> None:
