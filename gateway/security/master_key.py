@@ -59,7 +59,8 @@ def read(path: Path) -> MasterKey:
             code="master_key_exposed",
         )
     try:
-        return MasterKey(base64.b64decode(text.strip(), validate=True))
+        whole = text.strip() if len(text) <= _LONGEST else b""
+        return MasterKey(base64.b64decode(whole, validate=True))
     except (binascii.Error, ValueError):
         raise ConfigError(
             f"{path}: not a master key; put it back from your backup", code="master_key_malformed"

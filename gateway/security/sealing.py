@@ -30,20 +30,25 @@ class AesGcmSealer:
 
     def new_key(self, person_id: PersonId) -> bytes:
         """A fresh person key, wrapped."""
-        return _seal(KEY_VERSION, self.master.reveal(), secrets.token_bytes(32), _key_binding(person_id))
+        return _seal(KEY_VERSION, self._master(), secrets.token_bytes(32), _key_binding(person_id))
 
     def seal(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, plain: bytes) -> bytes:
         """Seal bytes for one person and model."""
-        key = self._key(wrapped_key, person_id)
-        return _seal(FORMAT, key, plain, _template_binding(person_id, model_id))
+        cipher = self._cipher(wrapped_key, person_id)
+        return _seal(FORMAT, cipher, plain, _template_binding(person_id, model_id))
 
     def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
         """Open sealed bytes. Raises SealBroken."""
-        key = self._key(wrapped_key, person_id)
-        return _open(FORMAT, key, sealed, _template_binding(person_id, model_id))
+        cipher = self._cipher(wrapped_key, person_id)
+        return _open(FORMAT, cipher, sealed, _template_binding(person_id, model_id))
 
-    def _key(self, wrapped_key: bytes, person_id: PersonId) -> bytes:
-        return _open(KEY_VERSION, self.master.reveal(), wrapped_key, _key_binding(person_id))
+    # Ciphers go from hand to hand, not keys: a stack trace may show the variables of every frame.
+
+    def _master(self) -> AESGCM:
+        return AESGCM(self.master.reveal())
+
+    def _cipher(self, wrapped_key: bytes, person_id: PersonId) -> AESGCM:
+        return AESGCM(_open(KEY_VERSION, self._master(), wrapped_key, _key_binding(person_id)))
 
 
 def _key_binding(person_id: PersonId) -> bytes:
@@ -59,16 +64,16 @@ def _bind(*parts: bytes) -> bytes:
     return b"".join(len(p).to_bytes(4, "big") + p for p in parts)
 
 
-def _seal(version: int, key: bytes, plain: bytes, bound_to: bytes) -> bytes:
+def _seal(version: int, cipher: AESGCM, plain: bytes, bound_to: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE)
-    return bytes([version]) + nonce + AESGCM(key).encrypt(nonce, plain, bound_to)
+    return bytes([version]) + nonce + cipher.encrypt(nonce, plain, bound_to)
 
 
-def _open(version: int, key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+def _open(version: int, cipher: AESGCM, sealed: bytes, bound_to: bytes) -> bytes:
     if len(sealed) < 1 + _NONCE + _TAG or sealed[0] != version:
         raise SealBroken("sealed data is cut off or of an unknown format")
     try:
-        return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], bound_to)
+        return cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], bound_to)
     except InvalidTag:
         raise SealBroken(
             "sealed data does not open: another key, person or model, or it was altered"
