@@ -38,7 +38,9 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """Where it listens: a socket inside the folder, which only its own user and root can enter."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self.folder.resolve()))}"
+        host = quote(str(self.folder.resolve()))
+        # Every part spelt out, or PGPORT and the like would have a say.
+        return f"postgresql://postgres@/postgres?host={host}&port=5432&sslmode=disable"
 
     async def start(self) -> str:
         """Start the server, or join or recover the one there is; returns its URL.

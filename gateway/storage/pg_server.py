@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 VERSION = 18
 _START_S = 60.0
 """Recovery after a crash reads the write-ahead log, which takes its time."""
+_AGAIN_S = 5.0
 _STOP_S = 30
 _LARGE_LOG = 5_000_000
 _OPTIONS = (
@@ -80,7 +81,7 @@ class PgServer:
                 except subprocess.SubprocessError as error:
                     # The children of a killed server need a moment to notice; everything else stays wrong.
                     why = _reason(error)
-                    if time.monotonic() > deadline - _START_S + 10:
+                    if time.monotonic() > deadline - _START_S + _AGAIN_S:
                         break
             time.sleep(0.2)
         raise DatabaseUnavailable(
@@ -159,8 +160,8 @@ class PgServer:
         _log.info("embedded_postgres_made", folder=str(self.folder))
 
     def _launch(self) -> None:
-        if self._pid_file() and self.postmaster() is None:
-            # Left by a crash. PostgreSQL would wait for ever if that number now belongs to another process.
+        if self.postmaster() is None:
+            # Left by a crash: maybe empty, maybe with what is another process's number by now.
             for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):
                 (self.folder / left).unlink(missing_ok=True)
         log = self.folder / "log"

@@ -41,8 +41,14 @@ class Database:
         """
         try:
             pool = await self._opened()
-            async with pool.acquire(timeout=CONNECT_S) as connection:
+            try:
+                connection = await pool.acquire(timeout=CONNECT_S)
+            except ValueError:  # asyncpg reads the address only now
+                raise ConfigError("database.url_file: holds no usable postgresql:// URL") from None
+            try:
                 yield connection
+            finally:
+                await pool.release(connection)
         except _REFUSALS:
             raise
         except _WRONG_SCHEMA as error:
@@ -79,17 +85,14 @@ class Database:
         old, self._pool = self._pool, None
         if old is not None:
             old.terminate()
-        try:
-            pool = await asyncpg.create_pool(
-                address,
-                min_size=0,  # connects when first used: the database may be away now
-                max_size=self.size,
-                timeout=CONNECT_S,
-                command_timeout=COMMAND_S,
-                server_settings={"application_name": "facegate"},
-            )
-        except (asyncpg.ClientConfigurationError, ValueError):
-            raise ConfigError("database.url_file: holds no postgresql:// URL that can be used") from None
+        pool = await asyncpg.create_pool(
+            address,
+            min_size=0,  # connects when first used: the database may be away now
+            max_size=self.size,
+            timeout=CONNECT_S,
+            command_timeout=COMMAND_S,
+            server_settings={"application_name": "facegate"},
+        )
         self._address = address
         return pool
 

@@ -15,6 +15,7 @@ from gateway.storage.migrate import migrate
 from gateway.storage.pool import Database
 
 _TEMPLATE = "facegate_template"
+_ENOUGH = 1_000_000_000
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +52,15 @@ async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
 
 
 class _state:  # noqa: N801  # used like a function
-    """pytest's own folders are closed to other users, and the server is one when root runs the tests."""
+    """pytest's own folders are closed to other users, and the server is one when root runs the tests.
+
+    In memory if there is room: databases are made by the dozen.
+    """
 
     def __enter__(self) -> Path:
-        self._folder = Path(tempfile.mkdtemp(prefix="facegate-test-"))
+        memory = Path("/dev/shm")  # noqa: S108  # a folder of its own in it
+        roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ENOUGH
+        self._folder = Path(tempfile.mkdtemp(prefix="facegate-test-", dir=memory if roomy else None))
         self._folder.chmod(0o711)
         return self._folder
 
@@ -70,7 +76,9 @@ class _fresh:  # noqa: N801  # used like a function
         self._name = f"test_{uuid4().hex}"
 
     async def __aenter__(self) -> Database:
-        await _admin(self._server, f"CREATE DATABASE {self._name} TEMPLATE {self._template} STRATEGY file_copy")
+        await _admin(
+            self._server, f"CREATE DATABASE {self._name} TEMPLATE {self._template} STRATEGY file_copy"
+        )
         self._database = database_of(self._server.url, self._name)
         return self._database
 
