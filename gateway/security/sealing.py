@@ -48,7 +48,10 @@ class AesGcmSealer:
         return AESGCM(self.master.reveal())
 
     def _cipher(self, wrapped_key: bytes, person_id: PersonId) -> AESGCM:
-        return AESGCM(_open(KEY_VERSION, self._master(), wrapped_key, _key_binding(person_id)))
+        return AESGCM(self._key(wrapped_key, person_id))
+
+    def _key(self, wrapped_key: bytes, person_id: PersonId) -> bytes:
+        return _open(KEY_VERSION, self._master(), wrapped_key, _key_binding(person_id))
 
 
 def _key_binding(person_id: PersonId) -> bytes:
