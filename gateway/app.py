@@ -271,7 +271,7 @@ def _entrance(
         door=gateway.doors.of(point.id),
         journal=gateway.journal,
         clock=clock,
-        on_passage=lambda passage: entrance.passed(passage),
+        on_passage=lambda passage: entrance.passed(passage),  # noqa: PLW0108  # it is made below
     )
     entrance = Entrance(
         rules=Rules(

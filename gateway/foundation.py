@@ -29,6 +29,8 @@ from gateway.vision.photo import PhotoAnalyser
 _log = structlog.get_logger(__name__)
 
 _FIRST_LOOK_S = 20.0
+ENROL_EYE_PX = 34.0
+"""A template is used for years: its photograph must show more than a passing frame has to."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def _read_url(path: Path) -> str:
 
 
 async def sealer(site: Site, people: Stores) -> AesGcmSealer:
-    """The sealer under the master key, which is made on first start. Raises ConfigError, DatabaseUnavailable."""
+    """The sealer under the master key, made on first start. Raises ConfigError, DatabaseUnavailable."""
     path = Path(site.state_folder) / "master.key"
     in_use = False
     if not path.exists():  # only then it matters whether anybody is enrolled under a lost one
@@ -128,7 +130,7 @@ async def enrolling(site: Site) -> AsyncIterator[Enrolment]:
         FaceEngine.load,
         models_folder(site),
         threads=max(1, os.cpu_count() or 1),
-        min_eye_distance_px=max(45.0, site.recognition.min_eye_distance_px),
+        min_eye_distance_px=max(ENROL_EYE_PX, site.recognition.min_eye_distance_px),
     )
     kept = stores(site)
     try:

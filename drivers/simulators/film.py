@@ -36,7 +36,7 @@ class Shot:
         return max(1, round(self.fps * self.seconds))
 
 
-def walk_up(photo: Image, face: Box, shot: Shot, *, far: float = 0.22, near: float = 0.32) -> Iterator[Image]:
+def walk_up(photo: Image, face: Box, shot: Shot, *, far: float = 0.18, near: float = 0.26) -> Iterator[Image]:
     """A person coming nearer: the picture fills the frame in every picture.
 
     ``face`` is the face's box in ``photo``; it grows from ``far`` to ``near`` of the frame's height as
@@ -94,7 +94,7 @@ def write_h264(path: Path, pictures: Iterable[Image], shot: Shot, *, bitrate: in
 
     No B-frames and a key frame a second, as door cameras are usually set up.
     """
-    import av  # noqa: PLC0415  # an optional extra, heavy to load
+    import av   # an optional extra, heavy to load
 
     written = 0
     with av.open(str(path), "w") as container:
@@ -172,10 +172,10 @@ def _paste(room: Image, sheet: Image, centre: tuple[float, float], scale: float,
 def _relight(picture: Image, phase: float, rng: np.random.Generator) -> Image:
     """Slow change of light, and the sensor's noise."""
     gain = 1.0 + 0.06 * math.sin(0.7 * phase)
-    lit = np.clip(picture.astype(np.float32) * gain, 0, 255).astype(np.uint8)
-    return _noise(lit, rng, 2.0)
+    return _noise(np.asarray(cv2.convertScaleAbs(picture, alpha=gain), np.uint8), rng, 2.0)
 
 
 def _noise(picture: Image, rng: np.random.Generator, sigma: float) -> Image:
-    noise = rng.standard_normal(picture.shape[:2], np.float32) * sigma
+    # One grey noise for all colours, as a sensor's; added in 16 bits so that it is not cut off at 0.
+    noise = (rng.standard_normal(picture.shape[:2], np.float32) * sigma).astype(np.int16)
     return np.asarray(np.clip(picture + noise[:, :, None], 0, 255), np.uint8)

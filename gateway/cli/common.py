@@ -1,6 +1,7 @@
 """What several commands share."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop. Ctrl-C cancels the work and lets it end in order."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def quiet_worker() -> None:
+    """A rehearsal's worker says only what is wrong: its camera's coming and going is part of the play."""
+    os.environ.setdefault("FACEGATE_WORKER_LOG", "error")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -59,6 +59,7 @@ def trial(
     from gateway.rehearsal.trial import Options
     from gateway.rehearsal.trial import trial as run_trial
 
+    common.quiet_worker()
     staging = Staging(
         door=door,
         liveness=liveness == "required",

@@ -26,7 +26,7 @@ def freeze(vector: NDArray[np.floating]) -> Embedding:
     return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
     """One picture from a camera. Times are of its arrival here, not of the camera's own clock."""
 
@@ -106,7 +106,7 @@ class Quality:
         return not self.issues
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaceSample:
     """The evidence one frame gives about one track: identity, quality and liveness of the same pixels."""
 

@@ -1,9 +1,11 @@
 """The peer a user would pick instead: face_recognition (dlib), as its documentation shows it."""
 
+import importlib
 import importlib.metadata
 import time
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -12,21 +14,26 @@ from gateway.domain.faces import Image
 from gateway.rehearsal.figures import spread
 
 
-def measure(frames: Sequence[Image], enrolled: Sequence[Image]) -> dict[str, object]:
-    """Detect, embed and compare on each frame. Raises ModelMissing when the peer is not installed.
-
-    One frame is all it takes: no liveness, no agreement of samples, no record, no relay.
-    """
+def available() -> ModuleType:
+    """The peer's module. Raises ModelMissing when it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its data package still uses pkg_resources
-            import face_recognition
+            return importlib.import_module("face_recognition")
     except ImportError as error:
         raise ModelMissing(
             "the peer is not installed: pip install --require-hashes --no-deps -r requirements/bench.txt, "
             "or give --no-peer",
             code="peer_missing",
         ) from error
+
+
+def measure(frames: Sequence[Image], enrolled: Sequence[Image]) -> dict[str, object]:
+    """Detect, embed and compare on each frame. Raises ModelMissing when the peer is not installed.
+
+    One frame is all it takes: no liveness, no agreement of samples, no record, no relay.
+    """
+    face_recognition = available()
     known = [face_recognition.face_encodings(_rgb(p))[0] for p in enrolled]
     detect, embed, total, found = [], [], [], 0
     for frame in frames:

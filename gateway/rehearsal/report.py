@@ -31,7 +31,7 @@ def as_json(decided: Decided, person: str | None) -> Line:
     }
 
 
-def as_text(decided: Decided, person: str | None) -> str:
+def as_text(decided: Decided, person: str | None, latency_ms: float) -> str:
     """One decision for a person to read."""
     if decided.kind == "granted":
         what = f"GRANTED  {person or 'unknown'}"
@@ -41,7 +41,7 @@ def as_text(decided: Decided, person: str | None) -> str:
         end = "door stays shut, frame to decision"
     score = "  -  " if decided.score is None else f"{decided.score:5.2f}"
     live = "  -  " if decided.live is None else f"{decided.live:5.2f}"
-    return f"{what:<48} score {score}  liveness {live}  {end} {decided.latency_ms:.0f} ms"
+    return f"{what:<48} score {score}  liveness {live}  {end} {latency_ms:.0f} ms"
 
 
 def _rounded(value: float | None, digits: int = 3) -> float | None:

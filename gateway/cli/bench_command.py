@@ -1,0 +1,31 @@
+"""``facegate bench …``."""
+
+import json
+from pathlib import Path
+
+import click
+
+from gateway.cli import common
+
+
+@click.group("bench")
+def bench() -> None:
+    """Measurements, each beside a peer in the same run. Ratios matter, not absolute times."""
+
+
+@bench.command("walkup")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures.")
+@click.option("--walk-ups", default=200, show_default=True, type=click.IntRange(min=1))
+@click.option("--no-peer", is_flag=True, help="Leave face_recognition (dlib) out.")
+def walkup(out: Path | None, walk_ups: int, no_peer: bool) -> None:  # noqa: FBT001  # click's way
+    """Time from a frame's arrival to the relay's coil edge, and where it goes."""
+    from gateway.rehearsal.bench_walkup import bench as run_bench
+
+    common.quiet_worker()
+    found = common.run(
+        run_bench(walk_ups, with_peer=not no_peer, say=lambda text: click.echo(text, err=True))
+    )
+    text = json.dumps(found, indent=2)
+    if out is not None:
+        common.write_atomically(out, text + "\n")
+    click.echo(text)
