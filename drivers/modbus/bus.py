@@ -171,6 +171,8 @@ class _Wire:
         job = self._job
         if job is None:
             raise Forbidden("a Modbus frame that nobody asked for")
+        if job.sent_ns is not None:
+            raise ConnectionException("the library tried to send the frame a second time")
         self._guard.check(pdu.dev_id, pdu.function_code, pdu.encode())
         now = self._clock.monotonic_ns()
         why = job.why_not(now)
