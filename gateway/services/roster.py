@@ -17,6 +17,7 @@ from gateway.ports import Clock, PeopleStore, Sealer
 
 _log = structlog.get_logger(__name__)
 
+_NOT_UNIT = 0.01
 POLL_S = 0.4
 """Well under the second within which a revoked person must be refused."""
 
@@ -26,9 +27,14 @@ def to_bytes(embedding: Embedding) -> bytes:
     return np.asarray(embedding, "<f4").tobytes()
 
 
-def from_bytes(plain: bytes) -> Embedding:
-    """Inverse of ``to_bytes``; unit length, read-only."""
-    return freeze(np.frombuffer(plain, "<f4"))
+def from_bytes(plain: bytes, dimensions: int | None = None) -> Embedding:
+    """Inverse of ``to_bytes``; unit length, read-only. Raises ValueError for anything else."""
+    embedding = np.frombuffer(plain, "<f4")
+    if len(embedding) == 0 or dimensions not in {None, len(embedding)}:
+        raise ValueError(f"a template of {len(embedding)} dimensions, not {dimensions or 'of a face'}")
+    if not abs(float(np.linalg.norm(embedding)) - 1.0) < _NOT_UNIT:
+        raise ValueError("a template that is not of unit length")
+    return freeze(embedding)
 
 
 def open_roster(

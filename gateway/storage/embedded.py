@@ -64,12 +64,14 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         server = self._server()
         with self._alone():
-            if self._held is None:
+            held_before = self._held is not None
+            if not held_before:
                 self._held = self._hold(fcntl.LOCK_SH)
             try:
                 server.ensure_running()
             except BaseException:
-                self._let_go()
+                if not held_before:
+                    self._let_go()
                 raise
 
     def _stop(self) -> None:
