@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.domain.errors import DatabaseUnavailable, GatewayError, InvariantBroken, JournalUnavailable
+from gateway.domain.errors import GatewayError, Unavailable
 from gateway.ports import EventStore, Journal
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ class Forwarder:
 
     @property
     def trouble(self) -> GatewayError | None:
-        """Why events wait: DatabaseUnavailable, JournalUnavailable; InvariantBroken asks for a person."""
+        """Why events wait: Unavailable passes by itself; InvariantBroken, ConfigError ask for a person."""
         return self._trouble
 
     @property
@@ -61,7 +61,7 @@ class Forwarder:
         while True:
             try:
                 await self.flush()
-            except (DatabaseUnavailable, JournalUnavailable, InvariantBroken) as error:
+            except GatewayError as error:  # a state folder or URL file may go wrong at any time, too
                 self._tell(error)
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
                 wait = min(wait * 2, self.longest_wait_s)
@@ -74,7 +74,8 @@ class Forwarder:
     async def flush(self) -> None:
         """Forward everything there is now.
 
-        Raises DatabaseUnavailable, JournalUnavailable; InvariantBroken when ledger and journal disagree.
+        Raises DatabaseUnavailable, JournalUnavailable; InvariantBroken when ledger and journal disagree;
+        ConfigError when the site file's database cannot be used any more.
         """
         self._news.clear()
         while batch := await self.journal.unforwarded(BATCH):
@@ -85,7 +86,7 @@ class Forwarder:
     def _tell(self, error: GatewayError) -> None:
         """Say it once for each kind of trouble."""
         if self._trouble is None or self._trouble.code != error.code:
-            say = _log.error if isinstance(error, InvariantBroken) else _log.warning
+            say = _log.warning if isinstance(error, Unavailable) else _log.error
             say("events_wait_in_the_journal", why=str(error), code=error.code)
         self._trouble = error
 

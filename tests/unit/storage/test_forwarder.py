@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 import structlog
 
-from gateway.domain.errors import DatabaseUnavailable, InvariantBroken
+from gateway.domain.errors import ConfigError, DatabaseUnavailable, InvariantBroken
 from gateway.domain.events import Event
 from gateway.services import forwarder as module
 from gateway.services.forwarder import BATCH, Forwarder
@@ -143,6 +143,31 @@ async def test_a_ledger_that_disagrees_is_an_error_that_ends_nothing(
     assert isinstance(forwarder.trouble, InvariantBroken)
     assert [(s["log_level"], s["code"]) for s in said] == [("error", "ledger_differs")]
     assert await forwarder.lag() == 1
+
+
+async def test_a_database_that_cannot_be_used_any_more_ends_nothing(journal: FakeJournal) -> None:
+    """The embedded server's folder was closed, or the file with the URL spoilt, while the gateway runs."""
+
+    class Spoilt(FakeEventStore):
+        async def store(self, events: Sequence[tuple[Event, bytes]]) -> None:
+            if self.away:
+                raise ConfigError("state_folder: closed")
+            await super().store(events)
+
+    store = Spoilt()
+    store.away = True
+    await journal.append(draft())
+    forwarder = Forwarder(journal, store, first_wait_s=0.01, longest_wait_s=0.02)
+    with structlog.testing.capture_logs() as said:
+        task = asyncio.create_task(forwarder.run(), name="forwarder")
+        await until(lambda: forwarder.trouble is not None)
+        store.away = False
+        await until(lambda: journal.forwarded == 1)
+    assert not task.done()
+    assert (said[0]["log_level"], said[0]["code"]) == ("error", "config_invalid")
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def test_a_batch_is_marked_only_after_it_is_stored(journal: FakeJournal, store: Counting) -> None:
