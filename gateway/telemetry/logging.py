@@ -31,3 +31,5 @@ def configure(
     )
     # Libraries that speak through the standard library: warnings and worse, same stream.
     logging.basicConfig(level=logging.WARNING, stream=stream or sys.stderr, force=True)
+    # It dumps whole frames for each stray reply; the bus says itself what went wrong, once.
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)

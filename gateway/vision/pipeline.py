@@ -29,8 +29,12 @@ class Engine(Protocol):
         """Faces, largest first."""
         ...
 
+    def refine(self, image: Image, detection: Detection) -> Detection:
+        """The same face with landmarks from a closer look."""
+        ...
+
     def quality(self, image: Image, detection: Detection) -> Quality:
-        """Judge one detection. Raises ValueError."""
+        """Judge one face."""
         ...
 
     def live(self, image: Image, detection: Detection) -> float | None:
@@ -105,10 +109,8 @@ class Pipeline:
         evidence = self._evidence.setdefault(track.track_id, Evidence(track.first_seen_ns))
         if not self.sampler.wants(evidence, frame.mono_ns):
             return None
-        try:
-            quality = self.engine.quality(frame.image, track.detection)
-        except ValueError:  # landmarks in one point: no face to speak of
-            return None
+        face = self.engine.refine(frame.image, track.detection)
+        quality = self.engine.quality(frame.image, face)
         clock.lap("quality")
         if not quality.usable:
             evidence.poor = quality.issues[0]
@@ -116,12 +118,12 @@ class Pipeline:
             return self._sighting(track, evidence, frame, clock) if told else None
         if evidence.first_usable_ns is None:
             evidence.first_usable_ns = frame.mono_ns
-        live = self.engine.live(frame.image, track.detection)
+        live = self.engine.live(frame.image, face)
         clock.lap("liveness")
         if not self.sampler.worth_embedding(evidence, quality, live, frame.mono_ns):
             evidence.last_ns = frame.mono_ns
             return None
-        embedding = self.engine.embed(frame.image, track.detection)
+        embedding = self.engine.embed(frame.image, face)
         clock.lap("embed")
         sample = FaceSample(
             embedding=embedding,
