@@ -1,9 +1,8 @@
-"""One camera's capture thread: open, read, reconnect, and notice when pictures stop changing."""
+"""One camera's capture thread: open, read, reconnect, and notice pictures that are not of now."""
 
 import random
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,32 +14,13 @@ from gateway.domain.faces import Frame, Image
 from gateway.domain.ids import CameraId
 from gateway.domain.sightings import CameraState
 from gateway.ports import FrameSource
+from gateway.vision.arrival import FreezeDetector, ReplayDetector
 from gateway.vision.slot import LatestSlot
 
 _log = structlog.get_logger(__name__)
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
-
-
-class FreezeDetector:
-    """A live camera's pictures differ by noise, a hung encoder's not at all.
-
-    Every eighth pixel in each direction is summed up; equal sums for ``after_s`` seconds are a freeze. A
-    compressed still scene does not count: key frames come at least every couple of seconds and differ.
-    """
-
-    def __init__(self, after_s: float) -> None:
-        self._after_ns = int(after_s * 1e9)
-        self._sum = 0
-        self._since_ns: int | None = None
-
-    def frozen(self, image: Image, now_ns: int) -> bool:
-        """True while the picture has been the same for too long."""
-        total = zlib.crc32(image[::8, ::8].tobytes())
-        if self._since_ns is None or total != self._sum:
-            self._sum, self._since_ns = total, now_ns
-        return now_ns - self._since_ns >= self._after_ns
 
 
 @dataclass(slots=True)
@@ -92,7 +72,7 @@ class Capture:
 
     def _read_on(self) -> bool:
         """Read until the source fails (raises), stops (False), or a recording ends (True)."""
-        freeze = FreezeDetector(self.frozen_after_s)
+        freeze, replay = FreezeDetector(self.frozen_after_s), ReplayDetector()
         while not self.stop.is_set():
             if not self.source.paced:
                 self.slot.drained(self.stop)  # in lockstep a picture arrives when it is its turn
@@ -110,6 +90,10 @@ class Capture:
             if self.source.paced and freeze.frozen(image, now):
                 self.slot.empty()
                 self._become(CameraState.FROZEN, f"the same picture for {self.frozen_after_s:g} s")
+                continue
+            if self.source.paced and replay.old(now):
+                self.slot.empty()
+                self._become(CameraState.UP, "catching up after a stall: old pictures are dropped")
                 continue
             self._become(CameraState.UP, "")
             self.slot.put(self._frame(image, media_s, now), self.stop)
