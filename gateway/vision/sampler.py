@@ -43,8 +43,7 @@ class Sampler:
         if evidence.settled is Settled.AGAIN:
             if now_ns < evidence.again_ns:
                 return False
-            evidence.samples.clear()
-            evidence.settled, evidence.first_usable_ns = None, None
+            evidence.settled = None
         if evidence.settled is Settled.DENIED or self._full(evidence):
             return now_ns - evidence.last_ns >= _REPLACE_EVERY_NS
         return True
@@ -69,6 +68,9 @@ class Sampler:
         """Control has decided."""
         evidence.settled = settled
         evidence.again_ns = now_ns + _AGAIN_AFTER_NS
+        if settled is Settled.AGAIN:  # at once: what was decided on must not be decided on again
+            evidence.samples.clear()
+            evidence.first_usable_ns = evidence.poor = None
 
     def tell_poor(self, evidence: Evidence, now_ns: int) -> bool:
         """True when control should hear that this face stays unusable: at most once a second."""
@@ -85,9 +87,10 @@ class Sampler:
 
     def _unjudged_allowed(self, evidence: Evidence, now_ns: int) -> bool:
         """Without liveness a sample only tells control why the door stays shut; that can wait a second."""
-        judged = any(s.live is not None for s in evidence.samples)
-        usable_ns = evidence.first_usable_ns
-        return not judged and usable_ns is not None and now_ns - usable_ns >= _UNJUDGED_AFTER_NS
+        if evidence.first_usable_ns is None:
+            return False
+        judged = (s.frame_mono_ns for s in evidence.samples if s.live is not None)
+        return now_ns - max(judged, default=evidence.first_usable_ns) >= _UNJUDGED_AFTER_NS
 
     def _worst(self, evidence: Evidence) -> FaceSample:
         return min(evidence.samples, key=lambda s: self._rank(s.quality.score, s.live))
