@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +35,8 @@ class EmbeddedPostgres:
     """``<state>/postgres``; its parent must exist."""
     _held: int | None = None
     """File descriptor of the shared lock."""
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """A start goes on in its thread when its caller is cancelled: a stop comes after it, and undoes it."""
 
     @property
     def url(self) -> str:
@@ -63,7 +66,7 @@ class EmbeddedPostgres:
 
     def _start(self) -> None:
         server = self._server()
-        with self._alone():
+        with self._turn, self._alone():
             held_before = self._held is not None
             if not held_before:
                 self._held = self._hold(fcntl.LOCK_SH)
@@ -75,8 +78,11 @@ class EmbeddedPostgres:
                 raise
 
     def _stop(self) -> None:
-        if self._held is None:
-            return
+        with self._turn:
+            if self._held is not None:
+                self._release()
+
+    def _release(self) -> None:
         with self._alone():
             self._let_go()
             try:
