@@ -1,14 +1,15 @@
 """One camera's analysis: motion gate, detection, tracking, and evidence for the nearest face."""
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.faces import Detection, Embedding, FaceSample, Frame, Image, Quality
 from gateway.domain.ids import CameraId, ModelId
 from gateway.domain.sightings import Settled, Sighting, StageTimes
 from gateway.vision.motion import MotionGate
-from gateway.vision.sampler import Evidence, Sampler
+from gateway.vision.sampler import Evidence, Sampler, Stamp
 from gateway.vision.tracker import Track, Tracker
 
 STALE_NS = 1_000_000_000
@@ -60,28 +61,29 @@ class Pipeline:
     _evidence: dict[int, Evidence] = field(default_factory=dict)
     _looked_ns: int = 0
     _busy_until_ns: int = 0
-    _newest: Frame | None = None
 
     def process(self, frame: Frame) -> list[Sighting]:
         """Analyse one frame; sightings of tracks that gained evidence, stay unusable, or ended."""
-        began = time.monotonic_ns()
-        clock = _Stopwatch((began - frame.mono_ns) / 1e6)
+        waited_ns = time.monotonic_ns() - frame.mono_ns
+        if waited_ns > STALE_NS:
+            return []
+        clock = _Stopwatch(waited_ns / 1e6)
         motion = self._motion.look(frame.image)
         clock.lap("motion")
-        if began - frame.mono_ns > STALE_NS or not self._worth_a_look(motion.moved, frame.mono_ns):
+        if not self._worth_a_look(motion.moved, frame.mono_ns):
             return []
-        self._looked_ns, self._newest = frame.mono_ns, frame
+        self._looked_ns = frame.mono_ns
         self.analysed += 1
         detections = self.engine.detect(frame.image)
         clock.lap("detect")
         tracks, ended = self._tracker.update(detections, frame.mono_ns, cut=motion.cut)
         if tracks or motion.moved:
             self._busy_until_ns = frame.mono_ns + _LINGER_NS
-        sightings = [s for s in (self._farewell(t, frame) for t in ended) if s]
-        if tracks:
-            found = self._look_at(tracks[0], frame, clock)
-            sightings += [found] if found else []
-        return sightings
+        for track in tracks:
+            if track.track_id in self._evidence:
+                self._evidence[track.track_id].newest = _stamp(frame)
+        sightings = self._farewells(ended)
+        return sightings + self._look_at(tracks[0], frame, clock) if tracks else sightings
 
     def settle(self, track_id: int, settled: Settled) -> None:
         """Control has decided on a track."""
@@ -91,10 +93,7 @@ class Pipeline:
 
     def end(self) -> list[Sighting]:
         """The camera has gone or its recording is over: every track ends."""
-        frame = self._newest
-        if frame is None:
-            return []
-        return [s for s in (self._farewell(t, frame) for t in self._tracker.end_all()) if s]
+        return self._farewells(self._tracker.end_all())
 
     def _worth_a_look(self, moved: bool, now_ns: int) -> bool:  # noqa: FBT001  # private, one caller
         return (
@@ -104,25 +103,27 @@ class Pipeline:
             or now_ns - self._looked_ns >= _ALWAYS_EVERY_NS
         )
 
-    def _look_at(self, track: Track, frame: Frame, clock: "_Stopwatch") -> Sighting | None:
+    def _look_at(self, track: Track, frame: Frame, clock: "_Stopwatch") -> list[Sighting]:
         """Gather evidence on the nearest face; the others wait until they are nearest."""
-        evidence = self._evidence.setdefault(track.track_id, Evidence(track.first_seen_ns))
+        evidence = self._evidence.get(track.track_id)
+        if evidence is None:
+            evidence = self._evidence[track.track_id] = Evidence(track.first_seen_ns, _stamp(frame))
         if not self.sampler.wants(evidence, frame.mono_ns):
-            return None
+            return []
         face = self.engine.refine(frame.image, track.detection)
         quality = self.engine.quality(frame.image, face)
         clock.lap("quality")
         if not quality.usable:
             evidence.poor = quality.issues[0]
             told = self.sampler.tell_poor(evidence, frame.mono_ns)
-            return self._sighting(track, evidence, frame, clock) if told else None
+            return [self._sighting(track, evidence, clock.times())] if told else []
         if evidence.first_usable_ns is None:
             evidence.first_usable_ns = frame.mono_ns
-        live = self.engine.live(frame.image, face)
+        live = _probability(self.engine.live(frame.image, face))
         clock.lap("liveness")
         if not self.sampler.worth_embedding(evidence, quality, live, frame.mono_ns):
             evidence.last_ns = frame.mono_ns
-            return None
+            return []
         embedding = self.engine.embed(frame.image, face)
         clock.lap("embed")
         sample = FaceSample(
@@ -135,32 +136,35 @@ class Pipeline:
             captured_at=frame.captured_at,
             media_time_s=frame.media_time_s,
         )
-        track, evidence = self._same_person(track, evidence, sample)
+        track, evidence, farewells = self._same_person(track, evidence, sample)
         self.sampler.add(evidence, sample)
-        return self._sighting(track, evidence, frame, clock)
+        return [*farewells, self._sighting(track, evidence, clock.times())]
 
-    def _same_person(self, track: Track, evidence: Evidence, sample: FaceSample) -> tuple[Track, Evidence]:
-        """A new track where the face turned into somebody else's."""
+    def _same_person(
+        self, track: Track, evidence: Evidence, sample: FaceSample
+    ) -> tuple[Track, Evidence, list[Sighting]]:
+        """The track goes on, or ends and another begins where its face turned into somebody else's."""
         if not evidence.samples:
-            return track, evidence
+            return track, evidence, []
         nearest = max(float(s.embedding @ sample.embedding) for s in evidence.samples)
         if nearest >= _SOMEBODY_ELSE:
-            return track, evidence
-        self._evidence.pop(track.track_id, None)
+            return track, evidence, []
         other = self._tracker.split(track, sample.frame_mono_ns)
-        fresh = Evidence(sample.frame_mono_ns, first_usable_ns=sample.frame_mono_ns)
+        fresh = Evidence(sample.frame_mono_ns, evidence.newest, first_usable_ns=sample.frame_mono_ns)
+        # Who went was last surely seen in the newest frame that gave evidence of them.
+        last = max(evidence.samples, key=lambda s: s.frame_mono_ns)
+        evidence.newest = Stamp(last.frame_mono_ns, last.captured_at, last.media_time_s)
+        farewells = self._farewells([track])
         self._evidence[other.track_id] = fresh
-        return other, fresh
+        return other, fresh, farewells
 
-    def _farewell(self, track: Track, frame: Frame) -> Sighting | None:
-        evidence = self._evidence.pop(track.track_id, None)
-        if evidence is None:
-            return None
-        last = self._sighting(track, evidence, frame, None)
-        return replace(last, ended=True, frame_ns=track.seen_ns)
+    def _farewells(self, tracks: Sequence[Track]) -> list[Sighting]:
+        """The last sighting of each track that ever was the nearest face."""
+        gone = [(t, self._evidence.pop(t.track_id, None)) for t in tracks]
+        return [self._sighting(t, e, _NO_TIMES, ended=True) for t, e in gone if e is not None]
 
     def _sighting(
-        self, track: Track, evidence: Evidence, frame: Frame, clock: "_Stopwatch | None"
+        self, track: Track, evidence: Evidence, stages: StageTimes, *, ended: bool = False
     ) -> Sighting:
         return Sighting(
             camera_id=self.camera_id,
@@ -172,12 +176,21 @@ class Pipeline:
             poor=evidence.poor,
             first_seen_ns=evidence.first_seen_ns,
             first_usable_ns=evidence.first_usable_ns,
-            frame_ns=frame.mono_ns,
-            captured_at=frame.captured_at,
-            media_time_s=frame.media_time_s,
-            ended=False,
-            stages=clock.times() if clock else _NO_TIMES,
+            frame_ns=evidence.newest.mono_ns,
+            captured_at=evidence.newest.captured_at,
+            media_time_s=evidence.newest.media_time_s,
+            ended=ended,
+            stages=stages,
         )
+
+
+def _stamp(frame: Frame) -> Stamp:
+    return Stamp(frame.mono_ns, frame.captured_at, frame.media_time_s)
+
+
+def _probability(live: float | None) -> float | None:
+    """A number that is none, or no probability, judges nothing."""
+    return live if live is not None and 0.0 <= live <= 1.0 else None
 
 
 class _Stopwatch:

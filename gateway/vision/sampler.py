@@ -1,6 +1,7 @@
 """Which frames of a track become evidence: the first good ones at once, later only clearly better ones."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from gateway.domain.faces import FaceSample, Quality, QualityIssue
 from gateway.domain.sightings import Settled
@@ -15,11 +16,22 @@ _POOR_EVERY_NS = 1_000_000_000
 _UNJUDGED_AFTER_NS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a frame arrived, and its place in a recording."""
+
+    mono_ns: int
+    captured_at: datetime
+    media_time_s: float | None
+
+
 @dataclass(slots=True)
 class Evidence:
     """What one track has given so far."""
 
     first_seen_ns: int
+    newest: Stamp
+    """Of the newest frame the face was seen in."""
     samples: list[FaceSample] = field(default_factory=list)
     poor: QualityIssue | None = None
     first_usable_ns: int | None = None
