@@ -71,14 +71,18 @@ class Database:
         if self._pool is not None and not self._doubted:
             return self._pool
         async with self._opening:
-            if self._closed:
-                raise DatabaseUnavailable("the connections to Postgres have been closed")
+            self._check_open()
             if self._pool is None or self._doubted:
                 address = await self.url()
+                self._check_open()  # a pool made now would have nobody to close it
                 self._doubted = False
                 if address != self._address or self._pool is None:
                     self._pool = await self._replaced(address)
             return self._pool
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DatabaseUnavailable("the connections to Postgres have been closed")
 
     async def _replaced(self, address: str) -> asyncpg.Pool:
         """A pool for a new address; connections in use end with the old one."""
