@@ -13,7 +13,7 @@ import structlog
 from gateway import __version__, foundation
 from gateway.domain.access import Rules
 from gateway.domain.doors import DoorHealth
-from gateway.domain.errors import DatabaseUnavailable, JournalUnavailable, Unavailable
+from gateway.domain.errors import DatabaseUnavailable, GatewayError, JournalUnavailable, Unavailable
 from gateway.domain.events import EventDraft, EventKind
 from gateway.domain.identity import Policy
 from gateway.domain.ids import AccessPointId, GatewayId
@@ -346,9 +346,11 @@ async def _stop(gateway: Gateway, parts: list[asyncio.Task[None]], clock: System
         await gateway.journal.append(
             EventDraft(kind=EventKind.GATEWAY_STOPPED, at=clock.now(), mono_ns=clock.monotonic_ns())
         )
-    with contextlib.suppress(DatabaseUnavailable, JournalUnavailable, TimeoutError):
+    try:
         async with asyncio.timeout(_DRAIN_S):
             await gateway.forwarder.flush()
+    except (GatewayError, TimeoutError) as error:  # they wait in the journal for the next start
+        _log.warning("events_left_in_the_journal", why=str(error) or "time-out")
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -70,7 +70,7 @@ def split_annex_b(data: bytes) -> tuple[bytes, ...]:
 
 def load(path: Path) -> Reel:
     """Read an H.264 film, MP4 or Annex B. Blocking; needs PyAV (extra ``demo``). Raises InvalidInput."""
-    import av  # noqa: PLC0415  # an optional extra, heavy to load
+    import av  # an optional extra, heavy to load
 
     try:
         with av.open(str(path)) as container:
@@ -87,8 +87,8 @@ def load(path: Path) -> Reel:
 
 def jpegs(reel: Reel, quality: int = 88) -> tuple[bytes, ...]:
     """The film's pictures as JPEG, in the order they are shown. Blocking."""
-    import av  # noqa: PLC0415
-    import cv2  # noqa: PLC0415
+    import av
+    import cv2
 
     with av.open(str(reel.path)) as container:
         return tuple(

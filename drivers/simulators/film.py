@@ -94,7 +94,7 @@ def write_h264(path: Path, pictures: Iterable[Image], shot: Shot, *, bitrate: in
 
     No B-frames and a key frame a second, as door cameras are usually set up.
     """
-    import av   # an optional extra, heavy to load
+    import av  # an optional extra, heavy to load
 
     written = 0
     with av.open(str(path), "w") as container:

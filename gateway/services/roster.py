@@ -8,7 +8,7 @@ import numpy as np
 import structlog
 
 from gateway.domain.enrolment import StoredPerson
-from gateway.domain.errors import DatabaseUnavailable, SealBroken
+from gateway.domain.errors import GatewayError, SealBroken
 from gateway.domain.faces import Embedding, freeze
 from gateway.domain.gallery import Gallery
 from gateway.domain.ids import ModelId, PersonId
@@ -112,7 +112,7 @@ class RosterSync:
                 if not self._reachable:
                     _log.info("roster_database_back")
                 self._reachable = True
-            except DatabaseUnavailable as error:
+            except GatewayError as error:
                 if self._reachable:
                     _log.warning("roster_database_away", why=str(error))
                 self._reachable = False

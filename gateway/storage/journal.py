@@ -92,6 +92,11 @@ class SqliteJournal:
         """Everything up to and including ``seq`` is in the event store; never moves back."""
         await self._call(lambda: self._file.mark_forwarded(seq))
 
+    @property
+    def forwarded(self) -> int:
+        """Highest sequence number that is in the event store, as far as was noted here."""
+        return self._file.forwarded
+
     async def backlog(self) -> int:
         """How many events are not yet marked as forwarded. Reads no disk."""
         return self._file.head[0] - self._file.forwarded

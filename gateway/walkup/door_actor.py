@@ -12,7 +12,7 @@ import structlog
 
 from gateway.domain.decisions import Grant
 from gateway.domain.doors import Actuation, Outcome
-from gateway.domain.errors import JournalUnavailable
+from gateway.domain.errors import GatewayError, JournalUnavailable
 from gateway.domain.events import EventDraft, EventKind, Json
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
 from gateway.ports import Clock, Door, Journal
@@ -85,7 +85,7 @@ class DoorActor:
         grant = order.grant
         try:
             await self.journal.append(self._intent(order))
-        except JournalUnavailable as error:
+        except GatewayError as error:  # whatever the reason: no record, no unlock
             _log.error(
                 "grant_not_recorded", access_point=grant.access_point_id, grant=grant.grant_id, why=str(error)
             )
@@ -126,6 +126,8 @@ class DoorActor:
         except JournalUnavailable as error:
             self._unrecorded.append(draft)
             _log.error("outcome_not_recorded_yet", grant=order.grant.grant_id, why=str(error))
+        except GatewayError as error:  # the next start settles the grant as ambiguous
+            _log.error("outcome_not_storable", grant=order.grant.grant_id, why=str(error))
 
     async def _record_late(self) -> None:
         while self._unrecorded:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.domain.errors import JournalUnavailable
+from gateway.domain.errors import GatewayError, JournalUnavailable
 from gateway.domain.events import EventDraft, EventKind, Json
 from gateway.domain.ids import AccessPointId
 from gateway.ports import Clock, Journal
@@ -55,12 +55,14 @@ class Recorder:
     async def flush(self) -> bool:
         """Write everything that waits; False when the journal cannot."""
         while self._waiting:
-            batch = list(self._waiting)
+            draft = self._waiting[0]
             try:
-                await self.journal.append(*batch)
+                await self.journal.append(draft)
             except JournalUnavailable as error:
-                _log.error("events_wait", count=len(batch), why=str(error))
+                _log.error("events_wait", count=len(self._waiting), why=str(error))
                 return False
-            for _ in batch:
-                self._waiting.popleft()
+            except GatewayError as error:  # one that can never be stored must not hold up the others
+                self.lost += 1
+                _log.error("event_not_storable", kind=draft.kind.value, why=str(error))
+            self._waiting.popleft()
         return True
