@@ -14,7 +14,7 @@ from gateway.telemetry import logging as log_setup
 from gateway.vision.codec import Setup
 from gateway.vision.engine import FaceEngine
 from gateway.vision.pipeline import Engine
-from gateway.vision.worker import Worker, load_failed
+from gateway.vision.worker import Worker, die_with_parent, load_failed
 
 
 def load_engine(setup: Setup) -> tuple[Engine, bool]:
@@ -31,9 +31,10 @@ def load_engine(setup: Setup) -> tuple[Engine, bool]:
 def main() -> int:
     """Serve the control process at the other end of the socket."""
     log_setup.configure(form="json", level=os.environ.get("FACEGATE_WORKER_LOG", "warning"))
+    die_with_parent()
     with socket.socket(fileno=int(sys.argv[1])) as link:
         try:
-            return Worker(link, open_source, load_engine).run()
+            return Worker(link, open_source, load_engine, on_abandoned=lambda: os._exit(5)).run()
         except GatewayError as error:
             return load_failed(error)
 

@@ -81,7 +81,7 @@ class CameraReport:
     """For people; never holds a credential."""
     frames: int
     dropped: int
-    """Frames overwritten in the slot before anyone looked at them."""
+    """Frames nobody looked at: overwritten in the slot by newer ones, or too old to decide on."""
     analysed: int
     """Frames the detector ran on; the others passed the motion gate unseen."""
     frame_age_ms: float | None

@@ -3,19 +3,22 @@
 The worker parses hostile pictures; what it sends is decoded without executing anything, and is small.
 """
 
+import math
 import struct
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 
-from gateway.domain.faces import freeze
+from gateway.domain.faces import FaceSample, freeze
 from gateway.domain.ids import CameraId
 from gateway.domain.sightings import CameraReport, Settled, Sighting
 from gateway.settings import Camera, Recognition, Vision
 
 LONGEST = 64 * 1024
 """Bytes of one message; a sighting with ten samples of 512 dimensions has under 30 000."""
+_LONGEST_DETAIL = 2000
+_LONGEST_PART = 1.01
 LENGTH = struct.Struct(">I")
 
 
@@ -83,7 +86,10 @@ def _out(value: Any) -> Any:
 
 def _in(kind: type, value: Any) -> Any:
     if isinstance(value, bytes):
-        return freeze(np.frombuffer(value, "<f4"))
+        vector = np.frombuffer(value, "<f4")
+        if not (np.abs(vector) < _LONGEST_PART).all():
+            raise ValueError("an embedding that is not of unit length")
+        return freeze(vector)
     raise NotImplementedError(kind)
 
 
@@ -106,7 +112,41 @@ def unpack_for_control(body: bytes) -> ToControl:
         message: ToControl = _from_worker.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise MalformedMessage(str(error)) from error
+    if isinstance(message, Seen):
+        _check_sighting(message.sighting)
+    elif isinstance(message, Report):
+        _check_report(message.report)
     return message
+
+
+def _check_sighting(sighting: Sighting) -> None:
+    """Numbers that are none, and times without a zone, would pass comparisons that keep a door shut."""
+    stages = sighting.stages
+    times = [getattr(stages, name) for name in stages.__slots__]
+    media = () if sighting.media_time_s is None else (sighting.media_time_s,)
+    if not all(map(math.isfinite, (*times, *media))) or sighting.captured_at.tzinfo is None:
+        raise MalformedMessage("a sighting's times are not times")
+    sizes = {s.embedding.size for s in sighting.samples}
+    if len(sizes) > 1 or not all(map(_good, sighting.samples)):
+        raise MalformedMessage("a sample's figures are out of range")
+
+
+def _good(sample: FaceSample) -> bool:
+    quality = sample.quality
+    measured = (quality.eye_distance_px, quality.sharpness, quality.luma, quality.yaw, quality.pitch)
+    media = () if sample.media_time_s is None else (sample.media_time_s,)
+    return (
+        (sample.live is None or 0 <= sample.live <= 1)
+        and 0 <= quality.score <= 1
+        and all(map(math.isfinite, (*measured, quality.roll_deg, *media)))
+        and sample.captured_at.tzinfo is not None
+    )
+
+
+def _check_report(report: CameraReport) -> None:
+    age = report.frame_age_ms
+    if len(report.detail) > _LONGEST_DETAIL or not (age is None or math.isfinite(age)):
+        raise MalformedMessage("a camera report's figures are out of range")
 
 
 def unpack_for_worker(body: bytes) -> ToWorker:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NoReturn
 
 import psutil
 import structlog
@@ -39,8 +40,14 @@ MOST_RESTARTS = 5
 WITHIN_S = 60.0
 REST_S = 60.0
 """After too many restarts the worker is tried again only so often."""
+_STEP_S = 0.2
 _END_S = 2.0
+_POLITE_S = 0.5
 _LOAD_S = 60.0
+_MEMORY_EVERY_S = 1.0
+_MOST_MESSAGES = 2000
+"""A second. Sixteen cameras at 30 fps do not give half of that."""
+_AHEAD_NS = 50_000_000
 _ENTRY = ("-m", "gateway.vision_process")
 
 
@@ -58,6 +65,57 @@ class WorkerFailed(Exception):
     """The worker has to be replaced; the message says why."""
 
 
+@dataclass(slots=True)
+class Patience:
+    """How long to wait before a lost worker is started again."""
+
+    _lost: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_RESTARTS + 1))
+    given_up: bool = False
+
+    def rest_s(self, now: float, lived_s: float) -> float:
+        """Seconds to wait, for a worker lost at ``now`` (monotonic) after a life of ``lived_s``."""
+        self._lost.append(now)
+        recent = [t for t in self._lost if now - t < WITHIN_S]
+        # Once given up, each try has to last before it earns quick restarts again.
+        self.given_up = len(recent) > MOST_RESTARTS or (self.given_up and lived_s < WITHIN_S)
+        return REST_S if self.given_up else _STEP_S * 2 ** (len(recent) - 1)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process and what was asked of it."""
+
+    setup: Setup
+    process: asyncio.subprocess.Process
+    swollen: str = ""
+    second: int = 0
+    messages: int = 0
+
+    def check(self, message: ToControl) -> None:
+        """Refuse what the worker of these cameras has no business to say. Raises MalformedMessage."""
+        now = time.monotonic_ns()
+        if now // 1_000_000_000 != self.second:
+            self.second, self.messages = now // 1_000_000_000, 0
+        self.messages += 1
+        if self.messages > _MOST_MESSAGES:
+            raise MalformedMessage(f"sent more than {_MOST_MESSAGES} messages in a second")
+        if isinstance(message, Seen | Report):
+            said = message.sighting if isinstance(message, Seen) else message.report
+            if said.worker_epoch != self.setup.epoch:
+                raise MalformedMessage("speaks for another life")
+            if said.camera_id not in {c.id for c in self.setup.cameras}:
+                raise MalformedMessage("speaks of a camera that is not its own")
+        if isinstance(message, Seen):
+            self._check_sighting(message.sighting, now + _AHEAD_NS)
+
+    def _check_sighting(self, sighting: Sighting, latest_ns: int) -> None:
+        if len(sighting.samples) > self.setup.recognition.of:
+            raise MalformedMessage("gives more samples than it was asked for")
+        # A time in the future would never grow stale.
+        if max(sighting.frame_ns, *(s.frame_mono_ns for s in sighting.samples), 0) > latest_ns:
+            raise MalformedMessage("saw something that has not happened yet")
+
+
 @dataclass(slots=True, kw_only=True)
 class VisionWorker:
     """One worker process. ``run`` is owned by the application's task group; it ends with its cancellation."""
@@ -73,27 +131,26 @@ class VisionWorker:
     on_state: Callable[[str, WorkerState, str], None]
     entry: Sequence[str] = _ENTRY
     hung_after_s: float = 10.0
+    load_s: float = _LOAD_S
     has_liveness: bool = False
     dropped: int = 0
     pid: int | None = None
     _epoch: int = 0
-    _swollen: str = ""
     _writer: asyncio.StreamWriter | None = None
-    _starts: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_RESTARTS))
+    _patience: Patience = field(default_factory=Patience)
 
     async def run(self) -> None:
         """Keep a worker running. Nothing a worker does is raised here."""
         while True:
-            self._starts.append(time.monotonic())
+            began = time.monotonic()
             try:
                 await self._one_life()
             except (WorkerFailed, MalformedMessage, OSError) as error:
                 why = str(error) or type(error).__name__
-            else:
-                why = "ended by itself"
             self.has_liveness = False
-            rest = self._rest()
-            state = WorkerState.GIVEN_UP if rest >= REST_S else WorkerState.RESTARTING
+            now = time.monotonic()
+            rest = self._patience.rest_s(now, now - began)
+            state = WorkerState.GIVEN_UP if self._patience.given_up else WorkerState.RESTARTING
             _log.error("vision_worker_lost", worker=self.name, why=why, state=state.value)
             self.on_state(self.name, state, why)
             await asyncio.sleep(rest)
@@ -109,47 +166,44 @@ class VisionWorker:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(pack(message))
 
-    def _rest(self) -> float:
-        full = len(self._starts) == MOST_RESTARTS
-        if full and time.monotonic() - self._starts[0] < WITHIN_S:
-            return REST_S
-        return 0.2 * len([s for s in self._starts if time.monotonic() - s < WITHIN_S])
-
-    async def _one_life(self) -> None:
+    async def _one_life(self) -> NoReturn:
         """Start one process and serve it to its end. It never outlives this call."""
         # Unique over restarts of the gateway too: tracks of two lives must never be taken for one.
         self._epoch = max(self._epoch + 1, time.time_ns() // 1_000_000_000)
-        self._swollen = ""
+        setup = self.setup(self._epoch)
         self.on_state(self.name, WorkerState.STARTING, "")
         ours, theirs = socket.socketpair()
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self.entry,
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *self.entry,
+                    str(theirs.fileno()),
+                    pass_fds=(theirs.fileno(),),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
         except BaseException:
             ours.close()
             raise
-        finally:
-            theirs.close()
         self.pid = process.pid
         try:
-            await self._serve(ours, process)
+            await self._serve(ours, _Life(setup, process))
         finally:
             await asyncio.shield(_end(process))
             self.pid = None
 
-    async def _serve(self, ours: socket.socket, process: asyncio.subprocess.Process) -> None:
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST + LENGTH.size)
-        self._writer = writer
-        watch = asyncio.create_task(self._watch_memory(process), name=f"{self.name}-memory")
+    async def _serve(self, ours: socket.socket, life: _Life) -> NoReturn:
         try:
-            self._order(self.setup(self._epoch))
-            patience = _LOAD_S
+            reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST + LENGTH.size)
+        except BaseException:
+            ours.close()
+            raise
+        self._writer = writer
+        watch = asyncio.create_task(self._watch_memory(life), name=f"{self.name}-memory")
+        try:
+            self._order(life.setup)
+            patience = self.load_s
             while True:
                 try:
                     async with asyncio.timeout(patience):
@@ -157,15 +211,16 @@ class VisionWorker:
                 except TimeoutError:
                     raise WorkerFailed(f"said nothing for {patience:g} s") from None
                 if message is None:
-                    raise WorkerFailed(self._swollen or f"ended with code {await _code(process)}")
+                    raise WorkerFailed(life.swollen or f"ended with code {await _code(life.process, _END_S)}")
+                life.check(message)
                 self._take(message)
                 patience = self.hung_after_s
         finally:
-            watch.cancel()
-            with contextlib.suppress(OSError, RuntimeError):
-                writer.write(pack(Stop()))
-            writer.close()
+            self._order(Stop())
             self._writer = None
+            writer.close()
+            watch.cancel()
+            await asyncio.wait((watch,))
 
     def _take(self, message: ToControl) -> None:
         """Hand a message on."""
@@ -183,15 +238,17 @@ class VisionWorker:
             case Beat():
                 pass
 
-    async def _watch_memory(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch_memory(self, life: _Life) -> None:
         """Kill a process that has swollen; its end is noticed by whoever reads."""
-        while True:
-            await asyncio.sleep(1.0)
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        process = life.process
+        while process.returncode is None:
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
                 used = psutil.Process(process.pid).memory_info().rss / 1e6
                 if used > self.max_memory_mb:
-                    self._swollen = f"used {used:.0f} MB, more than {self.max_memory_mb}"
+                    life.swollen = f"used {used:.0f} MB, more than {self.max_memory_mb}"
                     process.kill()
+                    return
+            await asyncio.sleep(_MEMORY_EVERY_S)
 
 
 async def _read(reader: asyncio.StreamReader) -> ToControl | None:
@@ -205,24 +262,17 @@ async def _read(reader: asyncio.StreamReader) -> ToControl | None:
         return None
 
 
-async def _code(process: asyncio.subprocess.Process) -> int | None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            return await process.wait()
-    return None
-
-
 async def _end(process: asyncio.subprocess.Process) -> None:
     """The process is gone when this returns, whatever it was doing."""
-    if await _code_now(process) is None:
+    if await _code(process, _POLITE_S) is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
 
 
-async def _code_now(process: asyncio.subprocess.Process) -> int | None:
-    """Its exit code if it ends within a moment of having been told to."""
+async def _code(process: asyncio.subprocess.Process, seconds: float) -> int | None:
+    """Its exit code, if it ends within so many seconds."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(seconds):
             return await process.wait()
     return None

@@ -1,10 +1,13 @@
 """The body of a vision worker process: capture threads in, one analysis loop, messages out."""
 
+import ctypes
 import queue
+import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -12,8 +15,9 @@ import cv2
 import structlog
 
 from gateway.domain.errors import GatewayError
+from gateway.domain.faces import Image
 from gateway.domain.ids import CameraId
-from gateway.domain.sightings import CameraReport, CameraState
+from gateway.domain.sightings import CameraReport, CameraState, Sighting
 from gateway.ports import FrameSource
 from gateway.settings import Camera
 from gateway.vision.capture import Capture
@@ -41,13 +45,36 @@ _log = structlog.get_logger(__name__)
 REPORT_S = 1.0
 _HUNG_S = 15.0
 """On top of a camera's own time-outs: a capture thread that stood still for so long never comes back."""
+_GRACE_S = 1.0
+_PR_SET_PDEATHSIG = 1
+_GONE = frozenset({CameraState.ENDED, CameraState.DOWN, CameraState.FROZEN})
 
 OpenSource = Callable[[Camera], FrameSource]
 LoadEngine = Callable[[Setup], tuple[Engine, bool]]
 """The engine, and whether it judges liveness."""
 
 
-@dataclass(slots=True)
+class Unopenable:
+    """Stands in for a camera whose settings are wrong, so that the worker's others go on."""
+
+    paced = True
+
+    def __init__(self, why: GatewayError) -> None:
+        self._why = why
+
+    def open(self) -> None:
+        """See FrameSource."""
+        raise self._why
+
+    def read(self) -> tuple[Image, float | None] | None:
+        """See FrameSource."""
+        raise self._why
+
+    def close(self) -> None:
+        """See FrameSource."""
+
+
+@dataclass(slots=True, kw_only=True)
 class _Eye:
     """One camera of this worker."""
 
@@ -55,7 +82,12 @@ class _Eye:
     slot: LatestSlot
     capture: Capture
     pipeline: Pipeline
+    thread: threading.Thread
+    session: int = 0
     ended: bool = False
+    said: tuple[CameraState, str] = (CameraState.CONNECTING, "")
+    """As of the last turn: reported only after what it ended has been sent."""
+    told: tuple[CameraState, str] | None = None
 
 
 @dataclass(slots=True)
@@ -65,31 +97,36 @@ class Worker:
     link: socket.socket
     open_source: OpenSource
     load_engine: LoadEngine
+    on_abandoned: Callable[[], None] = lambda: None
+    """Called when the control process has gone and the analysis does not come to an end by itself."""
+    hung_s: float = _HUNG_S
     _stop: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
     _news: threading.Event = field(default_factory=threading.Event)
     _orders: "queue.SimpleQueue[Settle]" = field(default_factory=queue.SimpleQueue)
     _eyes: dict[str, _Eye] = field(default_factory=dict)
     _epoch: int = 0
 
     def run(self) -> int:
-        """Serve until the end; the process's exit code."""
+        """Serve until the end; the process's exit code. Raises MalformedMessage, GatewayError."""
         cv2.setNumThreads(1)
         stream: BinaryIO = self.link.makefile("rb")
         first = self._receive(stream)
         if not isinstance(first, Setup):
             return 2
         self._epoch = first.epoch
-        engine, has_liveness = self.load_engine(first)
-        self._send(Ready(epoch=first.epoch, has_liveness=has_liveness))
         threading.Thread(target=self._listen, args=(stream,), name="orders", daemon=True).start()
-        for camera in first.cameras:
-            self._start(camera, first, engine)
         try:
+            engine, has_liveness = self.load_engine(first)
+            self._send(Ready(epoch=first.epoch, has_liveness=has_liveness))
+            for camera in first.cameras:
+                self._start(camera, first, engine)
             return self._analyse()
-        except OSError:  # the control process has gone, and so have the doors
+        except ConnectionError:  # the control process has gone, and so have the doors
             return 0
         finally:
             self._stop.set()
+            self._over.set()
 
     def _receive(self, stream: BinaryIO) -> ToWorker | None:
         body = read_blocking(stream)
@@ -109,31 +146,46 @@ class Worker:
         finally:
             self._stop.set()
             self._news.set()
+            if not self._over.wait(_GRACE_S):
+                self.on_abandoned()
 
     def _start(self, camera: Camera, setup: Setup, engine: Engine) -> None:
-        source = self.open_source(camera)
-        slot = LatestSlot(self._news, lockstep=not source.paced)
+        source: FrameSource
+        try:
+            source = self.open_source(camera)
+        except GatewayError as error:
+            source = Unopenable(error)
         camera_id = CameraId(camera.id)
-        capture = Capture(camera_id, source, slot, camera.frozen_after_s, self._stop, self._news.set)
+        slot = LatestSlot(self._news, lockstep=not source.paced)
+        capture = Capture(
+            camera_id=camera_id,
+            source=source,
+            slot=slot,
+            frozen_after_s=camera.frozen_after_s,
+            stop=self._stop,
+            on_change=self._news.set,
+        )
         sampler = Sampler(of=setup.recognition.of, liveness=camera.id in setup.liveness)
-        pipeline = Pipeline(camera_id, setup.epoch, engine, sampler)
-        self._eyes[camera.id] = _Eye(camera, slot, capture, pipeline)
-        threading.Thread(target=capture.run, name=f"capture-{camera.id}", daemon=True).start()
+        thread = threading.Thread(target=capture.run, name=f"capture-{camera.id}", daemon=True)
+        self._eyes[camera.id] = _Eye(
+            settings=camera,
+            slot=slot,
+            capture=capture,
+            pipeline=Pipeline(camera_id, setup.epoch, engine, sampler, film_time=not source.paced),
+            thread=thread,
+        )
+        thread.start()
 
     def _analyse(self) -> int:
-        told: dict[str, tuple[CameraState, str]] = {}
         next_report = 0.0
         while not self._stop.is_set():
             self._news.wait(0.1)
             self._news.clear()
             self._follow_orders()
+            now = time.monotonic()
             for eye in self._eyes.values():
                 self._turn(eye)
-            now = time.monotonic()
-            for name, eye in self._eyes.items():
-                status = eye.capture.status
-                if now >= next_report or told.get(name) != (status.state, status.detail):
-                    told[name] = (status.state, status.detail)
+                if now >= next_report or eye.told != eye.said:
                     self._report(eye)
             if now >= next_report:
                 next_report = now + REPORT_S
@@ -144,19 +196,22 @@ class Worker:
 
     def _turn(self, eye: _Eye) -> None:
         """Analyse the newest frame of a camera, or end its tracks when it has gone."""
+        status = eye.capture.status
+        eye.said, session = status.said, status.sessions
         frame = eye.slot.take()
-        state = eye.capture.status.state
+        if session != eye.session or (frame is None and eye.said[0] in _GONE and not eye.ended):
+            eye.session, eye.ended = session, True
+            self._tell(eye.pipeline.end())
         if frame is not None:
             try:
-                for sighting in eye.pipeline.process(frame):
-                    self._send(Seen(sighting))
+                self._tell(eye.pipeline.process(frame))
             finally:
                 eye.slot.done()
             eye.ended = False
-        elif state in {CameraState.ENDED, CameraState.DOWN, CameraState.FROZEN} and not eye.ended:
-            eye.ended = True
-            for sighting in eye.pipeline.end():
-                self._send(Seen(sighting))
+
+    def _tell(self, sightings: Sequence[Sighting]) -> None:
+        for sighting in sightings:
+            self._send(Seen(sighting))
 
     def _follow_orders(self) -> None:
         while not self._orders.empty():
@@ -167,15 +222,16 @@ class Worker:
 
     def _report(self, eye: _Eye) -> None:
         status, now = eye.capture.status, time.monotonic_ns()
+        eye.told = eye.said
         self._send(
             Report(
                 CameraReport(
                     camera_id=eye.capture.camera_id,
                     worker_epoch=self._epoch,
-                    state=status.state,
-                    detail=status.detail,
+                    state=eye.said[0],
+                    detail=eye.said[1],
                     frames=status.frames,
-                    dropped=eye.slot.dropped,
+                    dropped=eye.slot.dropped + status.old + eye.pipeline.stale,
                     analysed=eye.pipeline.analysed,
                     frame_age_ms=None if status.last_ns is None else (now - status.last_ns) / 1e6,
                     at_ns=now,
@@ -184,11 +240,15 @@ class Worker:
         )
 
     def _hung(self) -> bool:
+        """A capture thread has died, or stands still beyond every time-out: only a new process helps."""
         now = time.monotonic_ns()
         for name, eye in self._eyes.items():
             if eye.capture.status.state is CameraState.ENDED:
                 continue
-            limit = eye.settings.open_timeout_s + eye.settings.read_timeout_s + _HUNG_S
+            if not eye.thread.is_alive():
+                _log.error("capture_died", camera=name)
+                return True
+            limit = eye.settings.open_timeout_s + eye.settings.read_timeout_s + self.hung_s
             if not eye.slot.busy and now - eye.capture.status.alive_ns > limit * 1e9:
                 _log.error("capture_hangs", camera=name, seconds=round(limit, 1))
                 return True
@@ -202,3 +262,12 @@ def load_failed(error: GatewayError) -> int:
     """Say why a worker cannot work, and give its exit code."""
     _log.error("worker_cannot_start", why=str(error), code=error.code)
     return 4
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the gateway's goes, even while it is stopped or hangs.
+
+    The closed socket says the same to a worker that still listens. Linux only; elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
