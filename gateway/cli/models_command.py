@@ -1,6 +1,7 @@
 """``facegate models pull | list | verify | add``."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -69,3 +70,51 @@ def verify(folder: Path | None) -> None:
         wrong += state != "ok"
     if wrong:
         raise SystemExit(1)
+
+
+@models.command("add")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--name", required=True, help="What to call it.")
+@click.option("--licence", required=True, help="What its licence allows is yours to check.")
+@click.option("--source", required=True, help="Where it comes from.")
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), default="rgb", show_default=True)
+@click.option("--mean", default=127.5, show_default=True, help="Subtracted from each value of 0..255.")
+@click.option("--scale", default=1 / 127.5, show_default="1/127.5", help="Multiplied after that.")
+@click.option(
+    "--calibrate-on",
+    "pictures",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with one folder of pictures a person; sets the thresholds.",
+)
+@click.option("--use", "use_it", is_flag=True, help="Make it the active embedder; everyone is enrolled anew.")
+@_folder
+def add(
+    file: Path,
+    name: str,
+    licence: str,
+    source: str,
+    colour: Literal["rgb", "bgr"],
+    mean: float,
+    scale: float,
+    pictures: tuple[Path, ...],
+    use_it: bool,  # noqa: FBT001  # click's way
+    folder: Path | None,
+) -> None:
+    """Add your own 112x112 ArcFace-style embedder (ONNX FILE)."""
+    from gateway.rehearsal.calibrate import calibrate
+    from gateway.vision import models as library
+    from gateway.vision.manifest import Input
+
+    where = folder or library.default_folder()
+    picture = Input(colour=colour, size=112, mean=mean, scale=scale)
+    model = library.add(where, file, name=name, licence=licence, source=source, picture=picture)
+    click.echo(f"{model.name} added: {model.dimension} dimensions, SHA-256 {model.sha256}")
+    if pictures:
+        measured = calibrate(where, name, pictures, lambda text: click.echo(f"  {text}", err=True))
+        click.echo("calibrated: " + ", ".join(f"{rate:.0e} at {at:.3f}" for rate, at in measured.points))
+    if use_it:
+        library.use(where, name)
+        click.echo(f"{name} is the active embedder; enrol everyone with it")
+    elif not pictures:
+        click.echo("It serves once it is calibrated (--calibrate-on) and chosen (--use).")

@@ -61,13 +61,13 @@ def evaluate(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Counts:
     """Measure. Blocking. Raises InvalidInput when a folder holds no people."""
-    files = [(PersonId(f"{top.name}/{p.name}"), p) for top in folders for p in _people(top)]
+    files = [(PersonId(f"{top.name}/{p.name}"), p) for top in folders for p in people(top)]
     enrol: list[_Picture] = []
     show: list[_Picture] = []
-    pictures = [(who, i, f) for who, person in files for i, f in enumerate(_pictures(person))]
-    for done, (who, i, path) in enumerate(pictures):
+    shots = [(who, i, f) for who, person in files for i, f in enumerate(pictures(person))]
+    for done, (who, i, path) in enumerate(shots):
         (show if i % 2 else enrol).append(_look(who, path, analyser))
-        progress(done + 1, len(pictures))
+        progress(done + 1, len(shots))
     return _count(enrol, show, analyser, threshold, margin)
 
 
@@ -121,14 +121,16 @@ def _names(match: Match, limit: float, margin: float) -> bool:
     return match.person_id is not None and match.score >= limit and match.margin >= margin
 
 
-def _people(top: Path) -> list[Path]:
+def people(top: Path) -> list[Path]:
+    """One folder a person. Raises InvalidInput when there is none."""
     found = sorted(p for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
     if not found:
         raise InvalidInput(f"{top}: holds no folders; give one folder a person, with two pictures or more")
     return found
 
 
-def _pictures(person: Path) -> list[Path]:
+def pictures(person: Path) -> list[Path]:
+    """A person's picture files, by name."""
     return sorted(p for p in person.iterdir() if p.suffix.lower() in PICTURES)
 
 
