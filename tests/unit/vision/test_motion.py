@@ -43,3 +43,12 @@ def test_a_camera_that_changes_its_size_is_a_cut():
 def test_tiny_and_odd_pictures_are_looked_at():
     for shape in ((2, 2, 3), (7, 333, 3), (333, 7, 3), (1, 1, 3)):
         MotionGate().look(np.zeros(shape, np.uint8))
+
+
+def test_strong_sensor_noise_of_a_dark_camera_does_not_move():
+    rng, gate = np.random.default_rng(1), MotionGate()
+    noisy = [
+        (picture(shade=40) + rng.normal(0, 8, (360, 640, 3))).clip(0, 255).astype(np.uint8) for _ in range(8)
+    ]
+    gate.look(noisy[0])
+    assert not any(gate.look(image).moved for image in noisy[1:])
