@@ -12,7 +12,7 @@ demo: $(VENV)/.demo models
 	$(BIN)/facegate demo $(ARGS)
 
 test: $(VENV)/.dev models lint
-	$(BIN)/python -m pytest -m "not soak" $(TESTS)
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ everything else is a gateway as it is run: vision worker, embedded Postgres, jou
 import asyncio
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from gateway.walkup.decided import Decided
 SHOT = Shot(size=(720, 960), fps=15, seconds=1.4)
 _BREAK = Shot(size=(720, 960), fps=15, seconds=0.6)
 _PEER_FRAMES = 60
+_ROUNDS = 4
 
 Say = Callable[[str], None]
 
@@ -84,10 +85,13 @@ def _cast() -> list[Portrait]:
 
 
 def _shoot(cast: Sequence[Portrait], film: Path) -> None:
+    """Several rounds, each with its own sway and light: a short loop would be taken for a hung camera."""
     acts = []
-    for who in cast:
-        acts.append(Act(name=who.name, pictures=partial(walk_up, who.picture, who.face, SHOT)))
-        acts.append(Act(name="nobody", pictures=partial(empty, _BREAK)))
+    for seed in range(1, _ROUNDS + 1):
+        shot, rest = replace(SHOT, seed=seed), replace(_BREAK, seed=seed)
+        for who in cast:
+            acts.append(Act(name=who.name, pictures=partial(walk_up, who.picture, who.face, shot)))
+            acts.append(Act(name="nobody", pictures=partial(empty, rest)))
     shoot(acts, film, SHOT)
 
 

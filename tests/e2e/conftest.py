@@ -15,7 +15,7 @@ from gateway.vision import models
 from gateway.vision.engine import FaceEngine
 from gateway.vision.photo import PhotoAnalyser
 
-SHOT = Shot(size=(480, 640), fps=15, seconds=2.0)
+SHOT = Shot(size=(480, 640), fps=15, seconds=2.4)
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
@@ -46,10 +46,13 @@ def reels() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def walk_up(collins: Portrait, reels: Path) -> tuple[Path, list[Mark]]:
-    """Nobody, then the employee, then nobody: real H.264."""
+    """Nobody, then the employee, then nobody: real H.264.
+
+    Longer than the 64 pictures a freeze detector remembers: played in a loop, it must not look hung.
+    """
     from drivers.simulators import film
 
-    pause = Shot(size=SHOT.size, fps=SHOT.fps, seconds=0.8)
+    pause = Shot(size=SHOT.size, fps=SHOT.fps, seconds=1.1)
     acts = [
         Act(name="before", pictures=lambda: film.empty(pause)),
         Act(name="employee", pictures=lambda: film.walk_up(collins.picture, collins.face, SHOT)),

@@ -48,7 +48,11 @@ class Stage:
             yield gateway
 
     async def grants(self, count: int, timeout_s: float = 30) -> None:
-        await until(lambda: sum(d.kind == "granted" for d in self.decided) >= count, timeout_s)
+        try:
+            await until(lambda: sum(d.kind == "granted" for d in self.decided) >= count, timeout_s)
+        except TimeoutError:
+            seen = [(d.kind, d.reason, d.score, d.live, d.samples) for d in self.decided]
+            pytest.fail(f"not {count} grants in {timeout_s} s: {seen}")
 
     async def check(self) -> None:
         """The relay against the ledger, after the gateway has stopped."""

@@ -80,8 +80,8 @@ class Watched:
         await self.until(lambda: any(s.samples for s in self.sightings[count:]))
         return self.sightings[-1]
 
-    async def lost(self):
-        await self.until(lambda: any(s is WorkerState.RESTARTING for s, _ in self.states))
+    async def lost(self, seconds=20.0):
+        await self.until(lambda: any(s is WorkerState.RESTARTING for s, _ in self.states), seconds)
         return next(why for s, why in self.states if s is WorkerState.RESTARTING)
 
 
@@ -131,7 +131,8 @@ async def test_one_that_swells_is_replaced_and_says_why():
 
 async def test_one_whose_capture_thread_dies_is_replaced():
     async with Watched("die") as watched:
-        assert "code 3" in await watched.lost()
+        await watched.seen()
+        assert "code 3" in await watched.lost(10)  # not only when its time-outs have passed
 
 
 async def test_a_camera_with_wrong_settings_is_down_and_the_others_go_on():
