@@ -77,7 +77,7 @@ class _Odd:
         [[math.nan]],
         {"a": {2: 3}},
     ],
-    ids=repr,
+    ids=lambda bad: type(bad).__name__,
 )
 def test_what_is_not_json_is_refused(bad: object) -> None:
     with pytest.raises(InvalidInput):
