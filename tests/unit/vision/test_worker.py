@@ -1,5 +1,6 @@
 """The worker's body in this process, over a socket pair."""
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -66,6 +67,8 @@ class Running:
 
     def __exit__(self, *_):
         self._engine.gate.set()
+        with contextlib.suppress(OSError):
+            self.ours.shutdown(socket.SHUT_RDWR)
         self.ours.close()
         self._thread.join(10)
         self._theirs.close()
@@ -106,7 +109,7 @@ def test_the_end_of_a_recording_is_told_after_its_last_sighting():
 
 def test_nobody_is_followed_over_a_reconnection_however_quick():
     # The first look takes as long as the camera needs to fail and come back.
-    source = live([*walk(1), CameraUnavailable("cut"), *walk(200, first=3)])
+    source = live([*walk(1), 0.15, CameraUnavailable("cut"), *walk(200, first=3)])
     with Running(source, SlowEngine(first_s=0.5)) as running:
         seen = list(itertools.islice(running.sightings(), 3))
     assert source.opened == 2
