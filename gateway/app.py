@@ -110,7 +110,11 @@ class Gateway:
         self.watch.camera(report)
 
     def take_worker(self, name: str, state: WorkerState, why: str) -> None:
-        """A worker came up, or was lost."""
+        """A worker came up, or was lost: then nothing is known of its cameras."""
+        if state in {WorkerState.RESTARTING, WorkerState.GIVEN_UP}:
+            for camera, (_, worker) in self._by_camera.items():
+                if worker.name == name:
+                    self.cameras.pop(camera, None)
         self.recorder.note(EventKind.WORKER_STATE, {"worker": name, "state": state.value, "why": why})
         self.watch.worker(name, state, why)
 

@@ -104,7 +104,7 @@ def identify(sighting: Sighting, gallery: Gallery, policy: Policy, *, liveness: 
     if len(judged) < policy.agree:
         return _too_little(sighting, samples, judged, policy, best)
     live = _mean_live(judged)
-    if liveness and (live is None or live < policy.live_threshold):
+    if liveness and not (live is not None and live >= policy.live_threshold):  # NaN is no yes
         # Wait for the full evidence: a verdict that flips with one more sample is no verdict.
         if len(judged) < policy.of and not sighting.ended:
             return Undecided()

@@ -74,6 +74,10 @@ def test_a_spoof_is_suspected_whomever_it_shows():
     assert isinstance(look(*[fake] * 3), Undecided), "the full evidence first"
 
 
+def test_liveness_that_is_no_number_is_no_yes():
+    assert not isinstance(look(*[sample(axis(1), live=float("nan"))] * 5), Recognised)
+
+
 def test_identity_from_unjudged_and_liveness_from_others_do_not_add_up():
     """A live stranger's liveness must not vouch for a photograph's identity."""
     photo, stranger = sample(axis(1), live=None), sample(like(2, 0.1), live=0.99)
