@@ -6,13 +6,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: demo test lint soak lock clean
+.PHONY: demo test lint lock clean
 
 demo: $(VENV)/.demo models
 	$(BIN)/facegate demo $(ARGS)
 
 test: $(VENV)/.dev models lint
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -20,9 +20,6 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
-
-soak: $(VENV)/.dev models
-	$(BIN)/python -m pytest -m soak --timeout 0 $(TESTS)
 
 .PHONY: models
 models:

@@ -166,6 +166,9 @@ async def running(
     state = await asyncio.to_thread(foundation.state_folder, site)
     folder = foundation.models_folder(site)
     await asyncio.to_thread(engine.check_all, folder)
+    if not await asyncio.to_thread(engine.liveness_present, folder):
+        shut = [p.id for p in site.access_points if p.liveness == "required"]
+        _log.error("LIVENESS_MODEL_IS_MISSING", doors_that_stay_shut=shut, fix="facegate models pull")
     doors = Doors.of_site(site)
     async with contextlib.AsyncExitStack() as stack:
         journal = await SqliteJournal.open(state / "journal.db", GatewayId(site.gateway_id))
