@@ -2,8 +2,9 @@
 
 pymodbus sends a write again after a lost reply, keeps a dead link for several time-outs, and takes any
 reply with the right transaction id for the answer. So here: no retries, no reconnecting by the library,
-a client of its own for every connection, a fresh look at every reply, and the link is cut after a
-time-out, a mismatch or a cancellation, so that nothing late can be taken for the answer to something else.
+a client of its own for every connection, a fresh look at every reply, and the link is cut after a mismatch,
+a cancellation or a time-out, so that nothing late can be taken for the answer to something else. One time-out
+is no reason to cut: that of a unit that shares the link with others, for anything but a pulse.
 """
 
 import asyncio
@@ -31,9 +32,12 @@ from drivers.modbus.frames import (
     Result,
     WriteCoil,
     judge,
+    opens,
 )
 from drivers.modbus.guard import Forbidden, Guard
 from drivers.modbus.meter import Meter
+from drivers.modbus.silence import Silence
+from drivers.modbus.tcp import forget_when_closed, part_in_order
 from gateway.ports import Clock
 
 _log = structlog.get_logger(__name__)
@@ -97,18 +101,22 @@ class _Wire:
         timeout_s: float,
         guard: Guard,
         clock: Clock,
+        silence: Silence,
         on_lost: Callable[[], None],
     ) -> None:
         self.alive = False
         self.answered = False
+        self._silence = silence
         self._guard, self._clock, self._timeout_s, self._on_lost = guard, clock, timeout_s, on_lost
         self._job: Job | None = None
+        self._bytes_came = self._unanswered = False
         self._client = AsyncModbusTcpClient(
             host,
             port=port,
             retries=0,
             reconnect_delay=0,  # the bus connects, nobody else: a second connect() would leak a socket
             timeout=2 * timeout_s,  # a backstop; the deadline is ours
+            trace_packet=self._note_bytes,
             trace_pdu=self._pass,
             trace_connect=self._connected,
         )
@@ -118,7 +126,9 @@ class _Wire:
         """Connect within the time-out; False when that fails."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                self.alive = await self._client.connect()
+                self.alive = await self._client.connect() and self._client.ctx.transport is not None
+            if self.alive:
+                forget_when_closed(self._transport(), self._timeout_s)
         except (OSError, TimeoutError):
             self.alive = False
         if not self.alive:
@@ -128,7 +138,7 @@ class _Wire:
     async def exchange(self, job: Job) -> Result:
         """Send one request and wait for its answer. Raises Forbidden for a banned frame."""
         pdu = _encode(job.request)
-        self._job = job
+        self._job, self._bytes_came = job, False
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._client.execute(False, pdu)  # noqa: FBT003  # positional in the library
@@ -136,10 +146,14 @@ class _Wire:
             if isinstance(error, Forbidden):
                 raise
             return NotSent(why=str(error))
-        except (ModbusException, OSError, TimeoutError) as error:
+        except TimeoutError:
+            all_silent = self._silence.timed_out(job.request.unit)
+            if all_silent or self._bytes_came or opens(job.request):
+                self.abort()
+            return self._failed(job, "no reply in time")
+        except (ModbusException, OSError) as error:
             self.abort()
-            why = "no reply in time" if isinstance(error, TimeoutError) else str(error)
-            return self._failed(job, why)
+            return self._failed(job, str(error))
         except BaseException:
             self.abort()
             raise
@@ -149,15 +163,24 @@ class _Wire:
         if isinstance(result, Ambiguous) and result.lied:
             self.abort()
         else:
-            self.answered = True
+            self.answered, self._unanswered = True, False
+            self._silence.answered(job.request.unit)
         return result
 
     def abort(self) -> None:
-        """Cut the link now; unread and unsent bytes are gone."""
+        """Cut the link now; unread and unsent bytes are gone, from the kernel too."""
         self.alive = False
-        transport = self._client.ctx.transport
-        if transport is not None:
-            cast("asyncio.Transport", transport).abort()
+        if self._client.ctx.transport is not None:
+            self._transport().abort()
+
+    def close(self) -> None:
+        """End the link, in order if nothing is on its way."""
+        if self.alive and not self._unanswered:
+            part_in_order(self._transport())
+        self.abort()
+
+    def _transport(self) -> asyncio.Transport:
+        return cast("asyncio.Transport", self._client.ctx.transport)
 
     def _failed(self, job: Job, why: str) -> Result:
         if job.sent_ns is None:
@@ -178,8 +201,13 @@ class _Wire:
         why = job.why_not(now)
         if why is not None:
             raise _Withheld(why)
-        job.sent_ns = now
+        job.sent_ns, self._unanswered = now, True
         return pdu
+
+    def _note_bytes(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001  # the library's signature
+        """Part of a reply leaves its rest to come, and that must not run into the next one."""
+        self._bytes_came = self._bytes_came or not sending
+        return data
 
     def _connected(self, up: bool) -> None:  # noqa: FBT001  # the library's signature
         """The library tells of the link's end here, but lets a waiting request run into its time-out."""
@@ -208,8 +236,15 @@ class ModbusBus:
         self.meter = Meter()
         self.clock = clock
         self._open: Callable[[], _Wire] = lambda: _Wire(
-            host, port, timeout_s=timeout_s, guard=guard, clock=clock, on_lost=self._work.set
+            host,
+            port,
+            timeout_s=timeout_s,
+            guard=guard,
+            clock=clock,
+            silence=self._silence,
+            on_lost=self._work.set,
         )
+        self._silence = Silence()
         self._wire: _Wire | None = None
         self._queue = JobQueue()
         self._work, self._up = asyncio.Event(), asyncio.Event()
@@ -238,6 +273,7 @@ class ModbusBus:
         self._task = None
         task.cancel()
         await asyncio.wait([task])
+        self.detail = "closed"
         await asyncio.sleep(0)  # an aborted transport tells its protocol in the next round of the loop
 
     async def wait_connected(self, timeout_s: float) -> bool:
@@ -252,6 +288,7 @@ class ModbusBus:
 
         Ends at the latest one time-out after ``job.send_before_ns``; an unsent job ends right then.
         """
+        self._silence.asked(job.request.unit)
         if not self.connected:
             return NotSent(why=f"no link: {self.detail}")
         self._queue.push(job)
@@ -282,7 +319,7 @@ class ModbusBus:
                 _log.exception("modbus_bus_failed", endpoint=self.endpoint)
                 why = f"internal error: {error!r}"
             finally:
-                wire.abort()
+                wire.close()
                 self._lost()
             self._say(why)
             wait = FIRST_WAIT_S if wire.answered else min(wait * 2, LONGEST_WAIT_S)
@@ -291,6 +328,7 @@ class ModbusBus:
     async def _serve(self, wire: _Wire) -> None:
         """Carry out jobs until the link ends."""
         self._wire = wire
+        self._silence.new_link()
         self.epoch += 1
         self._say(f"connected to {self.endpoint}")
         self._up.set()

@@ -58,6 +58,11 @@ class WriteCoil:
 Request = ReadBits | WriteCoil
 
 
+def opens(request: Request) -> bool:
+    """Whether a door may open if this is carried out late."""
+    return isinstance(request, WriteCoil) and request.value != OFF
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echoed:
     """The right reply came: function, address and value match. ``bits`` are what a read returned."""

@@ -59,6 +59,8 @@ class Guard:
             self._refuse(unit, WRITE_COIL, f"{where} toggles: what it does depends on what was before")
         if address in self.banned:
             self._refuse(unit, WRITE_COIL, f"{where} moves outputs of other doors")
+        if value == OFF and any(p.first <= address <= p.last for p in self.pulses):
+            self._refuse(unit, WRITE_COIL, f"{where} is a pulse of no length: no manual says what that does")
         if value != OFF and not any(p.allows(address, value) for p in self.pulses):
             self._refuse(unit, WRITE_COIL, f"{where} is neither OFF nor a pulse within bounds")
 

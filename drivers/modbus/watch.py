@@ -12,6 +12,8 @@ from gateway.domain.doors import Link
 
 POLL_S: Final = 1.0
 _AGAIN_S: Final = 0.1
+_DOUBLINGS: Final = 3
+"""How often the time to the next question doubles for a unit that stays silent on a link others use."""
 _UNSEEN: Final = 3
 """Pulses in a row that were never read back as ON."""
 _BLOCKED_NS: Final = 30_000_000_000
@@ -25,6 +27,7 @@ class Watch:
         self._proven_epoch: int | None = None
         self._blocked_until_ns = 0
         self._unseen = 0
+        self._misses = 0
         self._first = True
         self._wake = asyncio.Event()
 
@@ -38,7 +41,7 @@ class Watch:
     def link_changed(self) -> None:
         """The bus gained or lost its link: whatever was proven is no longer."""
         self._proven_epoch = None
-        self._blocked_until_ns = 0
+        self._blocked_until_ns = self._misses = 0
         bus = self._line.bus
         self._board.set_link(Link.DOWN, "output not yet proven OFF" if bus.connected else bus.detail)
         self._wake.set()
@@ -107,11 +110,15 @@ class Watch:
         off = await self._line.off(Priority.LOCK, lambda: self._other_link(epoch))
         if isinstance(off, Trouble):
             self._failed(off)
-            return _AGAIN_S if off.unsent else self._poll_s
+            if off.unsent:
+                return _AGAIN_S
+            doublings, self._misses = min(self._misses, _DOUBLINGS), self._misses + 1
+            return self._poll_s * (1 << doublings)
         if off.on:
             self._stuck()
             return self._poll_s
         self._first = False
+        self._misses = 0
         self._proven_epoch = epoch
         self._board.clear(STUCK_ON)
         self._board.clear(REFUSED)

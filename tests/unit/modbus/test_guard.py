@@ -44,6 +44,7 @@ def test_off_passes() -> None:
         (1, 5, coil(0x00FF, 0xFF00), "other doors"),
         (1, 5, coil(0x01FF, 0), "other doors"),
         (1, 5, coil(0, 0xFF00), "neither OFF nor a pulse"),
+        (1, 5, coil(0x0200, 0), "no length"),
         (1, 5, coil(0x0200, 4), "neither OFF nor a pulse"),
         (1, 5, coil(0x0200, 301), "neither OFF nor a pulse"),
         (1, 5, coil(0x021E, 30), "neither OFF nor a pulse"),
