@@ -112,9 +112,10 @@ class DoorController:
 
     async def refuse(self) -> None:
         """Refuse connections, and cut those there are."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await _finish_accepting(server)
+            server.close()
             self._bound = self._bind()
         await self.cut()
 
@@ -230,6 +231,14 @@ def _bent(kind: FaultKind, transaction: int, unit: int, reply: bytes) -> bytes:
     unit += kind is FaultKind.WRONG_UNIT
     frame = _frame(transaction, unit, reply, protocol=7 if kind is FaultKind.WRONG_PROTOCOL else 0)
     return frame * 2 if kind is FaultKind.DUPLICATE else frame
+
+
+async def _finish_accepting(server: asyncio.Server) -> None:
+    """Else asyncio loses a socket that is accepted when its server closes before the transport is made."""
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _recorder(record: TextIO | None) -> Callable[[Edge], None]:
