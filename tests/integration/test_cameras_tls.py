@@ -67,14 +67,16 @@ class Front:
             self._tasks.add(task)
             there, back = await asyncio.open_connection("127.0.0.1", int(port))
             ends = [asyncio.create_task(copy(*pair)) for pair in ((reader, back), (there, writer))]
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
-            back.transport.abort()
-            writer.transport.abort()
-            self._tasks.discard(task)
+            try:  # a cancellation may come at any of these waits: both ends are let go of all the same
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for end in ends:
+                    end.cancel()
+                await asyncio.gather(*ends, return_exceptions=True)
+            finally:
+                back.transport.abort()
+                writer.transport.abort()
+                self._tasks.discard(task)
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self._context)
         self._servers.append(server)
