@@ -98,15 +98,28 @@ class ChainFault:
     reason: str
 
 
-def verify_chain(rows: Iterable[tuple[int, bytes, bytes, bytes]]) -> ChainFault | None:
-    """Check ``(seq, canonical, prev_hash, hash)`` rows of one gateway in order; None when whole."""
-    prev, expected = GENESIS, 1
-    for seq, body, row_prev, row_hash in rows:
-        if seq != expected:
-            return ChainFault(expected, f"event {expected} is missing; the next one is {seq}")
-        if row_prev != prev:
-            return ChainFault(seq, "its link to the event before it does not match")
-        if link(prev, body) != row_hash:
-            return ChainFault(seq, "its content does not match its hash")
-        prev, expected = row_hash, expected + 1
+Row = tuple[int, bytes, bytes, bytes]
+"""One stored event: seq, canonical, prev_hash, hash."""
+
+
+def check_link(seq: int, head: bytes, row: Row) -> ChainFault | None:
+    """Whether ``row`` is the event after number ``seq``, whose hash is ``head``; None when it is."""
+    number, body, prev, own = row
+    if number != seq + 1:
+        return ChainFault(seq + 1, f"event {seq + 1} is missing; the next one is {number}")
+    if prev != head:
+        return ChainFault(number, "its link to the event before it does not match")
+    if link(prev, body) != own:
+        return ChainFault(number, "its content does not match its hash")
+    return None
+
+
+def verify_chain(rows: Iterable[Row]) -> ChainFault | None:
+    """Check the rows of one gateway in order; None when whole."""
+    seq, head = 0, GENESIS
+    for row in rows:
+        fault = check_link(seq, head, row)
+        if fault is not None:
+            return fault
+        seq, head = row[0], row[3]
     return None

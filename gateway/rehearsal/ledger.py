@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway import foundation
 from gateway.domain.errors import InvalidInput
-from gateway.domain.events import ChainFault
+from gateway.domain.events import ChainFault, Row
 from gateway.domain.ids import GatewayId
 from gateway.services import audit
 from gateway.settings import Site
@@ -40,7 +40,7 @@ async def check(site: Site, *, with_database: bool = True) -> Checked:
         if with_database:
             await stores.prepare()
 
-            async def ledger(after: int, limit: int) -> tuple[audit.Row, ...]:
+            async def ledger(after: int, limit: int) -> tuple[Row, ...]:
                 return await stores.events.rows(gateway_id, after, limit)
 
             verdicts["ledger"] = await audit.verify(ledger)

@@ -3,10 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.domain.events import GENESIS, ChainFault, link
+from gateway.domain.events import GENESIS, ChainFault, Row, check_link
 
-Row = tuple[int, bytes, bytes, bytes]
-"""seq, canonical, prev_hash, hash."""
 Reader = Callable[[int, int], Awaitable[Sequence[Row]]]
 """The next rows after a sequence number, at most so many."""
 
@@ -31,25 +29,13 @@ async def verify(read: Reader, progress: Callable[[int], None] = lambda _count: 
     """Walk a chain from its first event, in batches; memory stays flat."""
     seq, head = 0, GENESIS
     while rows := await read(seq, _BATCH):
-        for number, body, prev, own in rows:
-            fault = _fault(seq, head, number, body, prev, own)
+        for row in rows:
+            fault = check_link(seq, head, row)
             if fault is not None:
                 return Verdict(seq, head, fault)
-            seq, head = number, own
+            seq, head = row[0], row[3]
         progress(seq)
     return Verdict(seq, head, None)
-
-
-def _fault(  # the parts of two neighbouring links
-    seq: int, head: bytes, number: int, body: bytes, prev: bytes, own: bytes
-) -> ChainFault | None:
-    if number != seq + 1:
-        return ChainFault(seq + 1, f"event {seq + 1} is missing; the next one is {number}")
-    if prev != head:
-        return ChainFault(number, "its link to the event before it does not match")
-    if link(prev, body) != own:
-        return ChainFault(number, "its content does not match its hash")
-    return None
 
 
 async def compare(journal: Reader, ledger: Reader) -> ChainFault | None:

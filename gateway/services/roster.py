@@ -1,7 +1,7 @@
 """The roster in memory: people and opened templates, refreshed from the database, swapped whole."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -117,8 +117,3 @@ class RosterSync:
                     _log.warning("roster_database_away", why=str(error))
                 self._reachable = False
             await asyncio.sleep(self.poll_s)
-
-
-def known_names(roster: Roster | None) -> Mapping[PersonId, str]:
-    """Names for people who watch a screen; never for a log or the ledger."""
-    return {p.person_id: p.name for p in roster.people.values()} if roster else {}
