@@ -19,20 +19,32 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteMultipleRegistersResponse,
+    WriteSingleRegisterRequest,
+    WriteSingleRegisterResponse,
+)
 
 from drivers.modbus.frames import (
     READ_COILS,
+    READ_HOLDING,
     WRITE_COIL,
     Ambiguous,
     Job,
     JobQueue,
     NotSent,
+    ReadBits,
+    ReadWords,
     Reply,
     Request,
     Result,
     WriteCoil,
+    WriteWord,
+    WriteWords,
     judge,
-    opens,
 )
 from drivers.modbus.guard import Forbidden, Guard
 from drivers.modbus.meter import Meter
@@ -73,10 +85,28 @@ class _Withheld(Exception):
 
 
 def _encode(request: Request) -> ModbusPDU:
-    if isinstance(request, WriteCoil):
-        return _CoilWord(dev_id=request.unit, address=request.address, value=request.value)
-    kind = ReadCoilsRequest if request.function == READ_COILS else ReadDiscreteInputsRequest
-    return kind(dev_id=request.unit, address=request.address, count=request.count)
+    unit = request.unit
+    match request:
+        case WriteCoil():
+            return _CoilWord(dev_id=unit, address=request.address, value=request.value)
+        case WriteWord():
+            return WriteSingleRegisterRequest(
+                dev_id=unit, address=request.address, registers=[request.value]
+            )
+        case WriteWords():
+            return WriteMultipleRegistersRequest(
+                dev_id=unit, address=request.address, registers=list(request.values)
+            )
+        case ReadBits():
+            bits = ReadCoilsRequest if request.function == READ_COILS else ReadDiscreteInputsRequest
+            return bits(dev_id=unit, address=request.address, count=request.count)
+        case ReadWords():
+            words = (
+                ReadHoldingRegistersRequest
+                if request.function == READ_HOLDING
+                else ReadInputRegistersRequest
+            )
+            return words(dev_id=unit, address=request.address, count=request.count)
 
 
 def _decode(reply: ModbusPDU) -> Reply:
@@ -86,8 +116,21 @@ def _decode(reply: ModbusPDU) -> Reply:
         function=reply.function_code & 0x7F,
         exception=reply.exception_code if isinstance(reply, ExceptionResponse) else None,
         bits=tuple(reply.bits),
-        word=(reply.address, reply.value) if isinstance(reply, _CoilWord) else None,
+        words=tuple(reply.registers),
+        echo=_echo(reply),
     )
+
+
+def _echo(reply: ModbusPDU) -> tuple[int, int] | None:
+    match reply:
+        case _CoilWord():
+            return reply.address, reply.value
+        case WriteSingleRegisterResponse():
+            return reply.address, reply.registers[0]
+        case WriteMultipleRegistersResponse():
+            return reply.address, reply.count
+        case _:
+            return None
 
 
 class _Wire:
@@ -148,7 +191,7 @@ class _Wire:
             return NotSent(why=str(error))
         except TimeoutError:
             all_silent = self._silence.timed_out(job.request.unit)
-            if all_silent or self._bytes_came or opens(job.request):
+            if all_silent or self._bytes_came or job.opens:
                 self.abort()
             return self._failed(job, "no reply in time")
         except (ModbusException, OSError) as error:

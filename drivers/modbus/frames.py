@@ -10,7 +10,8 @@ from enum import IntEnum
 OFF = 0x0000
 ON = 0xFF00
 TOGGLE = 0x5500
-READ_COILS, READ_DISCRETE_INPUTS, WRITE_COIL, WRITE_COILS = 1, 2, 5, 15
+READ_COILS, READ_DISCRETE_INPUTS, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
+WRITE_COIL, WRITE_WORD, WRITE_COILS, WRITE_WORDS = 5, 6, 15, 16
 
 BUSY = 6
 _REFUSALS = frozenset({1, 2, 3, BUSY, 0x0A})
@@ -47,6 +48,16 @@ class ReadBits:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadWords:
+    """FC03 or FC04."""
+
+    unit: int
+    function: int
+    address: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCoil:
     """FC05 with a raw 16-bit value: OFF, or what the device's profile calls a pulse."""
 
@@ -55,21 +66,50 @@ class WriteCoil:
     value: int
 
 
-Request = ReadBits | WriteCoil
+@dataclass(frozen=True, slots=True)
+class WriteWord:
+    """FC06."""
+
+    unit: int
+    address: int
+    value: int
 
 
-def opens(request: Request) -> bool:
-    """Whether a door may open if this is carried out late."""
-    return isinstance(request, WriteCoil) and request.value != OFF
+@dataclass(frozen=True, slots=True)
+class WriteWords:
+    """FC16."""
+
+    unit: int
+    address: int
+    values: tuple[int, ...]
+
+
+Read = ReadBits | ReadWords
+Write = WriteCoil | WriteWord | WriteWords
+Request = Read | Write
+
+
+def function_of(request: Request) -> int:
+    """The request's function code."""
+    match request:
+        case ReadBits() | ReadWords():
+            return request.function
+        case WriteCoil():
+            return WRITE_COIL
+        case WriteWord():
+            return WRITE_WORD
+        case WriteWords():
+            return WRITE_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echoed:
-    """The right reply came: function, address and value match. ``bits`` are what a read returned."""
+    """The right reply came: function, address and value match. ``bits`` or ``words`` are what was read."""
 
     sent_ns: int
     done_ns: int
     bits: tuple[bool, ...] = ()
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +154,10 @@ class Reply:
     exception: int | None = None
     bits: tuple[bool, ...] = ()
     """Padded to whole bytes, as on the wire."""
-    word: tuple[int, int] | None = None
-    """Address and value of an FC05 echo."""
+    words: tuple[int, ...] = ()
+    """Registers that were read."""
+    echo: tuple[int, int] | None = None
+    """Address and value of an FC05 or FC06 echo; address and count of an FC16 echo."""
 
 
 def always() -> None:
@@ -132,6 +174,8 @@ class Job:
     """Monotonic: not handed to the transport from then on."""
     unless: Callable[[], str | None] = always
     """Asked at the last moment: a reason not to send, or None."""
+    opens: bool = False
+    """A door may open if this is carried out, however late."""
     sent_ns: int | None = None
     future: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -183,7 +227,8 @@ def judge(job: Job, transaction: int, reply: Reply, done_ns: int) -> Result:
     if reply.exception is not None:
         return _judge_exception(reply.exception, sent_ns, done_ns)
     bits = reply.bits[: job.request.count] if isinstance(job.request, ReadBits) else ()
-    return Echoed(sent_ns=sent_ns, done_ns=done_ns, bits=bits)
+    words = reply.words if isinstance(job.request, ReadWords) else ()
+    return Echoed(sent_ns=sent_ns, done_ns=done_ns, bits=bits, words=words)
 
 
 def _judge_exception(code: int, sent_ns: int, done_ns: int) -> Refused | Ambiguous:
@@ -195,17 +240,28 @@ def _judge_exception(code: int, sent_ns: int, done_ns: int) -> Refused | Ambiguo
 
 def _mismatch(request: Request, transaction: int, reply: Reply) -> str | None:
     """What in the reply does not fit the request; None when it is the answer."""
-    function = WRITE_COIL if isinstance(request, WriteCoil) else request.function
     if (reply.transaction, reply.unit) != (transaction, request.unit):
         return f"transaction {reply.transaction}, unit {reply.unit}; sent {transaction}, {request.unit}"
+    function = function_of(request)
     if reply.function != function:
         return f"function {reply.function} to a request of function {function}"
     if reply.exception is not None:
         return None
-    if isinstance(request, ReadBits):
-        bits = (request.count + 7) // 8 * 8
-        return None if len(reply.bits) == bits else f"{len(reply.bits)} bits instead of {bits}"
-    if reply.word != (request.address, request.value):
-        got = "nothing" if reply.word is None else "0x{:04X} to 0x{:04X}".format(*reply.word)
-        return f"echoed {got}; sent 0x{request.address:04X} to 0x{request.value:04X}"
-    return None
+    match request:
+        case ReadBits():
+            bits = (request.count + 7) // 8 * 8
+            return None if len(reply.bits) == bits else f"{len(reply.bits)} bits instead of {bits}"
+        case ReadWords():
+            got = len(reply.words)
+            return None if got == request.count else f"{got} registers instead of {request.count}"
+        case WriteCoil() | WriteWord():
+            return _wrong_echo((request.address, request.value), reply.echo)
+        case WriteWords():
+            return _wrong_echo((request.address, len(request.values)), reply.echo)
+
+
+def _wrong_echo(sent: tuple[int, int], echo: tuple[int, int] | None) -> str | None:
+    if echo == sent:
+        return None
+    got = "nothing" if echo is None else "0x{:04X} to 0x{:04X}".format(*echo)
+    return "echoed {}; sent 0x{:04X} to 0x{:04X}".format(got, *sent)

@@ -1,42 +1,66 @@
-"""Devices as data: what a profile file says a device's outputs are and how it times a pulse.
+"""Devices as data: what a profile file says of a device's outputs, inputs and watchdog.
 
-A profile exists only for devices that end a pulse by themselves, in one frame. A pulse that a profile
-cannot hold exactly is refused when the site is loaded, not rounded.
+Addresses are 0-based PDU addresses. Outputs and inputs are numbered from 1, as printed on the device. What the
+keys mean together is worked out in ``planning``; what contradicts itself is refused in ``profile_rules``.
 """
 
-import re
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from drivers.modbus.frames import OFF, READ_COILS, READ_DISCRETE_INPUTS, ReadBits, WriteCoil
-from drivers.modbus.guard import Guard, PulseRange
-from gateway.domain.errors import ConfigError
-
-PULSE_MS: Final = (500, 30_000)
-"""What a door may ask for, whatever a site file or a profile says."""
+from drivers.modbus.plan import PulseClass
 
 Word = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Positive = Annotated[int, Meta(ge=1, le=0xFFFF)]
+Count = Annotated[int, Meta(ge=1, le=64)]
+Space = Literal["coils", "discrete_inputs", "holding", "input"]
+"""FC01, FC02, FC03, FC04."""
+Transport = Literal["tcp", "tls", "rtu_tcp", "rtu"]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every table of a profile."""
 
 
-class Readback(_Table, frozen=True, kw_only=True):
-    """Where an output's state is read."""
+class Place(_Table, frozen=True, kw_only=True):
+    """Where a row of bits or numbers is, one for each channel: the n-th at ``first + (n - 1) * stride``."""
 
-    function: Literal["coils", "discrete_inputs"] = "coils"
-    offset: Annotated[int, Meta(ge=-0xFFFF, le=0xFFFF)] = 0
+    space: Space
+    first: Word
+    stride: Positive = 1
+    words: Literal[1, 2] = 1
+    """Registers of one number."""
+    low_word_first: bool = False
+    packed: bool = False
+    """Registers only: all channels are bits of the register ``first``, channel 1 the lowest."""
+
+
+class Setting(_Table, frozen=True, kw_only=True):
+    """One thing to write: a coil (0 or 1) or a register."""
+
+    coil: Word | None = None
+    register: Word | None = None
+    value: Word
+    words: tuple[Word, ...] = ()
+    """More registers after the first: one FC16."""
+
+
+class Expect(_Table, frozen=True, kw_only=True):
+    """One thing that must read so."""
+
+    space: Space
+    address: Word
+    mask: Word = 0xFFFF
+    equals: Word | None = None
+    low: Word | None = None
+    high: Word | None = None
+    what: str
+    """For people: what it is, and what to set when it is wrong."""
 
 
 class TicksPulse(_Table, frozen=True, kw_only=True, tag_field="kind", tag="fc05_ticks"):
-    """FC05 at ``base`` + coil with the length in the value field: one frame, timed by the device."""
+    """FC05 at ``base`` + channel - 1, with the length in the value field: one frame, timed by the device."""
 
     base: Word
     unit_ms: Positive
@@ -44,133 +68,135 @@ class TicksPulse(_Table, frozen=True, kw_only=True, tag_field="kind", tag="fc05_
     max_ticks: Positive = 0xFFFF
 
 
+class CodePulse(_Table, frozen=True, kw_only=True, tag_field="kind", tag="fc06_code"):
+    """FC06 at the output's own register: ``code`` in the high byte, the length in the low byte."""
+
+    code: Annotated[int, Meta(ge=0, le=0xFF)]
+    unit_ms: Positive
+    min_ticks: Positive = 1
+    max_ticks: Annotated[int, Meta(ge=1, le=0xFF)] = 0xFF
+
+
+class PresetPulse(_Table, frozen=True, kw_only=True, tag_field="kind", tag="preset"):
+    """Length and count are set in registers beforehand; coil ``start`` + channel - 1 starts the pulse."""
+
+    start: Word
+    on_width: Place
+    off_width: Place
+    count: Place
+    unit_us: Annotated[int, Meta(ge=1)]
+    """Unit of the widths in microseconds."""
+    min_ticks: Positive = 1
+    max_ticks: Positive = 0xFFFF
+
+
+class HeldPulse(_Table, frozen=True, kw_only=True, tag_field="kind", tag="held"):
+    """ON until OFF is written: the gateway times it; the watchdog (class B) or nobody (C) is the reserve."""
+
+
 class Outputs(_Table, frozen=True, kw_only=True):
     """A block of relays with consecutive addresses."""
 
     first: Word
-    count: Annotated[int, Meta(ge=1, le=64)]
-    readback: Readback = Readback()
-    pulse: TicksPulse
+    count: Count
+    write: Literal["coil", "register"] = "coil"
+    """FC05 or FC06."""
+    on: Word = 0xFF00
+    off: Word = 0x0000
+    readback: Place
+    pulse: Annotated[TicksPulse | CodePulse | PresetPulse | HeldPulse, Meta()]
+    cycles: Place | None = None
+    power_on: Place | None = None
+    """The state after power returns; must read OFF for every output the site owns."""
+    safe: Place | None = None
+    """The state after the watchdog expired; must read OFF likewise."""
+
+
+class Counter(Place, frozen=True, kw_only=True):
+    """Counters of the inputs' rising edges."""
+
+    start: Word | None = None
+    """Coil of input 1 that starts counting, one after the other."""
+
+
+class Latches(_Table, frozen=True, kw_only=True):
+    """Edges remembered until cleared."""
+
+    high: Place
+    low: Place
+    clear_high: Setting
+    clear_low: Setting
+
+
+class Inputs(_Table, frozen=True, kw_only=True):
+    """A block of digital inputs."""
+
+    count: Count
+    state: Place
+    counter: Counter | None = None
+    latches: Latches | None = None
+
+
+class Watchdog(_Table, frozen=True, kw_only=True):
+    """The device's own timer that drops the outputs, set in the register ``time`` in units of ``unit_ms``."""
+
+    time: Word | None = None
+    """Holding register of the time-out; None when only the device's web page can set it."""
+    unit_ms: Positive = 1
+    timeout_ms: Positive
+    """What it is set to, or, without ``time``, what the installer must set."""
+    before: tuple[Setting, ...] = ()
+    """Written before the time, to unlock or stop it."""
+    after: tuple[Setting, ...] = ()
+    """Written after the time, to start it."""
+    verify: tuple[Expect, ...] = ()
+    """Besides the time, which is always read back."""
+    running: Expect | None = None
+    """The device's own word that it runs. Without it a spare output must prove it."""
+    fed_by: Literal["any", "write"] = "any"
+    """Which requests feed it. "write": an OFF to the spare output does."""
+    clear: tuple[Setting, ...] = ()
+    """Takes the outputs back into service after an expiry."""
+
+    @property
+    def needs_spare(self) -> bool:
+        """The site must leave one output unused, and say which."""
+        return self.running is None or self.fed_by == "write"
 
 
 class Banned(_Table, frozen=True, kw_only=True):
-    """A coil address that must never be written."""
+    """A coil or register address that must never be written."""
 
     address: Word
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class RelayFrames:
-    """The three frames one door needs, for one channel and one pulse length."""
-
-    pulse: WriteCoil
-    off: WriteCoil
-    read: ReadBits
 
 
 class Profile(_Table, frozen=True, kw_only=True):
     """One kind of device."""
 
     name: str
-    transport: Literal["tcp"]
+    maker: str
+    models: tuple[str, ...]
+    pulse_class: PulseClass = msgspec.field(name="class")
     verified: Literal["paper", "bench"]
     """Whether the addresses have been measured on the device itself."""
-    source: str
+    sources: tuple[str, ...]
+    installer: str
+    """What to set on the device, and what is not known of it."""
+    transports: tuple[Transport, ...]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 502
+    unit: Annotated[int, Meta(ge=1, le=247)] = 1
+    baud: int = 9600
+    min_gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 0
+    max_clients: Positive | None = None
+    """TCP connections it accepts, where the manual says so."""
     outputs: Outputs
+    inputs: Inputs | None = None
+    watchdog: Watchdog | None = None
+    checks: tuple[Expect, ...] = ()
+    """Modes that must be set so that no input moves a relay by itself, and the like."""
+    rebooted: Expect | None = None
+    """Reads so once after each power-on."""
+    identity: tuple[Expect, ...] = ()
+    """Reads that only this kind of device answers so; for ``door scan``."""
     banned: tuple[Banned, ...] = ()
-
-    def relay(self, *, unit: int, channel: int, pulse_ms: int, where: str) -> RelayFrames:
-        """Frames for a relay, numbered from 1 as printed. ``where`` names file and key for errors.
-
-        Raises ConfigError for a channel the device has not, or a pulse it or the door cannot hold.
-        """
-        out = self.outputs
-        if not 1 <= channel <= out.count:
-            raise ConfigError(f"{where}: channel: {self.name} has relays 1 to {out.count}, not {channel}")
-        coil = out.first + channel - 1
-        ticks = self._ticks(pulse_ms, where)
-        function = READ_COILS if out.readback.function == "coils" else READ_DISCRETE_INPUTS
-        return RelayFrames(
-            pulse=WriteCoil(unit, out.pulse.base + coil, ticks),
-            off=WriteCoil(unit, coil, OFF),
-            read=ReadBits(unit, function, coil + out.readback.offset),
-        )
-
-    def guard(self) -> Guard:
-        """What may be sent to such a device: OFF, reads, and pulses as long as a door may ask for."""
-        out, (low, high) = self.outputs, PULSE_MS
-        base, unit = out.pulse.base + out.first, out.pulse.unit_ms
-        return Guard(
-            pulses=(PulseRange(base, base + out.count - 1, -(-low // unit), high // unit),),
-            banned=frozenset(b.address for b in self.banned),
-        )
-
-    def _ticks(self, pulse_ms: int, where: str) -> int:
-        low, high = PULSE_MS
-        pulse = self.outputs.pulse
-        if not low <= pulse_ms <= high:
-            raise ConfigError(f"{where}: pulse_ms: {pulse_ms} is not within a door's {low} to {high}")
-        ticks, rest = divmod(pulse_ms, pulse.unit_ms)
-        if rest:
-            raise ConfigError(
-                f"{where}: pulse_ms: {self.name} times pulses in steps of {pulse.unit_ms} ms; "
-                f"write {pulse_ms - rest} or {pulse_ms - rest + pulse.unit_ms} instead of {pulse_ms}"
-            )
-        if not pulse.min_ticks <= ticks <= pulse.max_ticks:
-            least, most = pulse.min_ticks * pulse.unit_ms, pulse.max_ticks * pulse.unit_ms
-            raise ConfigError(f"{where}: pulse_ms: {self.name} holds {least} to {most} ms, not {pulse_ms}")
-        return ticks
-
-
-def load_profile(folder: Path, name: str, *, where: str) -> Profile:
-    """Read ``folder/name.toml``. Raises ConfigError naming file, key and fix."""
-    path = folder / f"{name}.toml"
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none at all"
-        raise ConfigError(f'{where}: profile: there is no "{name}" in {folder}; there is: {known}') from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
-    return parse_profile(raw, source=str(path))
-
-
-def parse_profile(raw: object, *, source: str) -> Profile:
-    """Turn decoded TOML into a checked profile. Raises ConfigError naming file, key and fix."""
-    try:
-        profile = msgspec.convert(raw, Profile)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(str(error))}") from error
-    _check(profile, source)
-    return profile
-
-
-def _check(profile: Profile, source: str) -> None:
-    """Rules between keys."""
-    out = profile.outputs
-    last = out.first + out.count - 1
-    for key, first in (
-        ("outputs.pulse.base", out.pulse.base + out.first),
-        ("outputs.readback.offset", out.first + out.readback.offset),
-    ):
-        if first < 0 or first + out.count - 1 > 0xFFFF:
-            raise ConfigError(f"{source}: {key}: puts an address outside 0x0000 to 0xFFFF; lower it")
-    if out.pulse.base <= out.count - 1:
-        raise ConfigError(f"{source}: outputs.pulse.base: pulse addresses overlap the coils; raise it")
-    if out.pulse.min_ticks > out.pulse.max_ticks:
-        raise ConfigError(f"{source}: outputs.pulse.min_ticks: cannot be more than max_ticks")
-    pulses = range(out.pulse.base + out.first, out.pulse.base + last + 1)
-    for i, ban in enumerate(profile.banned):
-        if out.first <= ban.address <= last or ban.address in pulses:
-            raise ConfigError(
-                f"{source}: banned[{i}].address: 0x{ban.address:04X} is an output's own; "
-                "remove the ban or lower outputs.count"
-            )
-
-
-def _explain(message: str) -> str:
-    """Put msgspec's path first, ``key: what is wrong``, and say what to do about a stray key."""
-    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message)
-    text = f"{found[2] or 'top level'}: {found[1]}" if found else message
-    return f"{text}; remove it or mend its spelling" if "unknown field" in message else text

@@ -76,7 +76,7 @@ class RelayLine:
         """The one frame that opens. Claims the ON it causes before it can leave."""
         latest = expires_ns + self.pulse_ns + self._doubt_ns()
         self.ours_until_ns = max(self.ours_until_ns, latest)
-        return Job(self._frames.pulse, Priority.UNLOCK, expires_ns, unless)
+        return Job(self._frames.pulse, Priority.UNLOCK, expires_ns, unless, opens=True)
 
     def claim(self, job: Job, before_ns: int, *, echoed: bool) -> None:
         """Narrow what ON the pulse can explain, now that its fate is known.

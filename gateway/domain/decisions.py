@@ -21,6 +21,9 @@ class DenyReason(StrEnum):
     ROSTER_STALE = "roster_stale"
     EVIDENCE_STALE = "evidence_stale"
     DOOR_NOT_READY = "door_not_ready"
+    DOOR_LOCKED_DOWN = "door_locked_down"
+    INTERLOCK = "interlock"
+    """Another door of the same interlock is open, not proven shut, or just being used."""
     BUSY = "busy"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
 
@@ -33,6 +36,8 @@ class Grant:
     access_point_id: AccessPointId
     person_id: PersonId
     expires_ns: int
+    extended: bool = False
+    """This person needs more time: the longer pulse, and longer until the door counts as held open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,37 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
-from gateway.domain.ids import AccessPointId
+from gateway.domain.ids import AccessPointId, GrantId
+
+
+class Release(Protocol):
+    """What a lock needs to know of an order to open once. A ``Grant`` is one; so is a lease."""
+
+    @property
+    def grant_id(self) -> GrantId:
+        """One pulse at most is given for it, ever."""
+        ...
+
+    @property
+    def expires_ns(self) -> int:
+        """Monotonic; not sent from then on."""
+        ...
+
+    @property
+    def extended(self) -> bool:
+        """The longer pulse."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One short opening of a door that is being held open, or that a request to exit opens."""
+
+    grant_id: GrantId
+    expires_ns: int
+    extended: bool = False
 
 
 class Link(StrEnum):

@@ -7,6 +7,8 @@ from uuid import UUID
 PersonId = NewType("PersonId", str)
 """Pseudonymous UUID text; the only name of a person in the ledger."""
 AccessPointId = NewType("AccessPointId", str)
+DoorId = NewType("DoorId", str)
+"""A door or a turnstile: what one person at a time goes through, from either side."""
 CameraId = NewType("CameraId", str)
 DeviceId = NewType("DeviceId", str)
 GatewayId = NewType("GatewayId", str)

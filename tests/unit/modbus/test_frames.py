@@ -32,7 +32,7 @@ def job(request: WriteCoil | ReadBits, priority: Priority = Priority.UNLOCK, bef
 
 
 def echo(**changes: object) -> Reply:
-    return Reply(**{"transaction": 7, "unit": 1, "function": 5, "word": (0x0200, 30), **changes})
+    return Reply(**{"transaction": 7, "unit": 1, "function": 5, "echo": (0x0200, 30), **changes})
 
 
 async def test_only_the_exact_echo_counts() -> None:
@@ -45,11 +45,11 @@ async def test_only_the_exact_echo_counts() -> None:
         {"transaction": 8},
         {"transaction": 0},
         {"unit": 2},
-        {"function": 1, "word": None, "bits": (False,) * 8},
-        {"word": (0x0201, 30)},
-        {"word": (0x0200, 31)},
-        {"word": (0x0200, 0xFF00)},
-        {"word": None},
+        {"function": 1, "echo": None, "bits": (False,) * 8},
+        {"echo": (0x0201, 30)},
+        {"echo": (0x0200, 31)},
+        {"echo": (0x0200, 0xFF00)},
+        {"echo": None},
         {"function": 1, "exception": 2},
     ],
 )
@@ -75,7 +75,7 @@ async def test_a_read_of_the_wrong_size_is_a_lie(length: int) -> None:
 
 @pytest.mark.parametrize("code", [1, 2, 3, 6, 0x0A])
 async def test_exceptions_that_say_nothing_was_done(code: int) -> None:
-    result = judge(job(PULSE), 7, echo(exception=code, word=None), 200)
+    result = judge(job(PULSE), 7, echo(exception=code, echo=None), 200)
     assert isinstance(result, Refused)
     assert result.code == code
 
@@ -83,7 +83,7 @@ async def test_exceptions_that_say_nothing_was_done(code: int) -> None:
 @given(st.integers(0, 255).filter(lambda c: c not in {1, 2, 3, 6, 0x0A}))
 def test_every_other_exception_is_ambiguous(code: int) -> None:
     async def check() -> None:
-        result = judge(job(PULSE), 7, echo(exception=code, word=None), 200)
+        result = judge(job(PULSE), 7, echo(exception=code, echo=None), 200)
         assert isinstance(result, Ambiguous)
         assert not result.lied
         assert str(code) in result.why

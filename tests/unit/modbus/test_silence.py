@@ -1,6 +1,5 @@
 """Silence of one unit, and of the link."""
 
-from drivers.modbus.frames import OFF, ReadBits, WriteCoil, opens
 from drivers.modbus.silence import Silence
 
 
@@ -31,7 +30,3 @@ def test_a_new_link_forgets_who_was_silent_but_not_who_there_is() -> None:
     assert not silence.timed_out(2)
 
 
-def test_only_a_pulse_opens() -> None:
-    assert opens(WriteCoil(1, 0x0200, 30))
-    assert not opens(WriteCoil(1, 0, OFF))
-    assert not opens(ReadBits(1, 1, 0))
