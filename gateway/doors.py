@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.profile import Profile, load_profile
+from drivers.modbus.planning import interim_guard
+from drivers.modbus.profile import Profile
+from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
 from gateway.domain.doors import DoorHealth
 from gateway.domain.errors import ConfigError
@@ -27,7 +29,7 @@ class Doors:
         """Compose; nothing is connected yet. Raises ConfigError naming key and fix."""
         doors = cls()
         profiles = {
-            d.id: load_profile(data("config/devices"), d.profile, where=f"devices[{i}]")
+            d.id: load_profile((data("config/devices"),), d.profile, where=f"devices[{i}]")
             for i, d in enumerate(site.devices)
         }
         buses: dict[tuple[str, int], tuple[ModbusBus, Device]] = {}
@@ -87,7 +89,7 @@ def _bus(
             host=device.host,
             port=device.port,
             timeout_s=device.timeout_s,
-            guard=profile.guard(),
+            guard=interim_guard(profile),
             clock=SystemClock(),
         )
         buses[where] = (bus, device)

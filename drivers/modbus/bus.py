@@ -90,9 +90,7 @@ def _encode(request: Request) -> ModbusPDU:
         case WriteCoil():
             return _CoilWord(dev_id=unit, address=request.address, value=request.value)
         case WriteWord():
-            return WriteSingleRegisterRequest(
-                dev_id=unit, address=request.address, registers=[request.value]
-            )
+            return WriteSingleRegisterRequest(dev_id=unit, address=request.address, registers=[request.value])
         case WriteWords():
             return WriteMultipleRegistersRequest(
                 dev_id=unit, address=request.address, registers=list(request.values)
@@ -102,9 +100,7 @@ def _encode(request: Request) -> ModbusPDU:
             return bits(dev_id=unit, address=request.address, count=request.count)
         case ReadWords():
             words = (
-                ReadHoldingRegistersRequest
-                if request.function == READ_HOLDING
-                else ReadInputRegistersRequest
+                ReadHoldingRegistersRequest if request.function == READ_HOLDING else ReadInputRegistersRequest
             )
             return words(dev_id=unit, address=request.address, count=request.count)
 

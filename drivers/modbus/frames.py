@@ -245,8 +245,10 @@ def _mismatch(request: Request, transaction: int, reply: Reply) -> str | None:
     function = function_of(request)
     if reply.function != function:
         return f"function {reply.function} to a request of function {function}"
-    if reply.exception is not None:
-        return None
+    return None if reply.exception is not None else _wrong_content(request, reply)
+
+
+def _wrong_content(request: Request, reply: Reply) -> str | None:
     match request:
         case ReadBits():
             bits = (request.count + 7) // 8 * 8

@@ -1,7 +1,7 @@
 """What a profile means for one device on one bus: ready-made requests, and how to read their replies.
 
-A profile is data; a plan is that data worked out for a unit address, a channel and a pulse length. The drivers
-know plans only, so that no driver knows a device.
+A profile is data; a plan is that data worked out for a unit address, a channel and a pulse length. The
+drivers know plans only, so that no driver knows a device.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class OutputPlan:
     """As printed, from 1."""
     pulse_ms: int
     timed: bool
-    """The device ends the pulse itself; else the driver must write ``off``, and the watchdog is the reserve."""
+    """The device ends the pulse itself; else the driver writes ``off``, with the watchdog in reserve."""
     prepare: tuple[Write, ...]
     """Moves nothing: sets the length of the pulse. Sent, and echoed right, before every pulse."""
     pulse: Write

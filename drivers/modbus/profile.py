@@ -1,7 +1,7 @@
 """Devices as data: what a profile file says of a device's outputs, inputs and watchdog.
 
-Addresses are 0-based PDU addresses. Outputs and inputs are numbered from 1, as printed on the device. What the
-keys mean together is worked out in ``planning``; what contradicts itself is refused in ``profile_rules``.
+Addresses are 0-based PDU addresses. Outputs and inputs are numbered from 1, as printed on the device. What
+the keys mean together is worked out in ``planning``; what contradicts itself is refused in ``profile_rules``.
 """
 
 from typing import Annotated, Literal

@@ -11,6 +11,7 @@ from drivers.modbus.board import HealthBoard
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import Priority
 from drivers.modbus.grant_memory import GrantMemory
+from drivers.modbus.planning import output_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.relay_line import RelayLine, Trouble
 from drivers.modbus.watch import POLL_S, Watch
@@ -50,7 +51,7 @@ class RelayDoor:
         where: str = "access point",
         poll_s: float = POLL_S,
     ) -> None:
-        frames = profile.relay(unit=unit, channel=channel, pulse_ms=pulse_ms, where=where)
+        plan = output_plan(profile, unit=unit, channel=channel, pulse_ms=pulse_ms, where=where)
         facts = {
             "profile": profile.name,
             "class": "A: one frame, the device ends the pulse",
@@ -62,7 +63,7 @@ class RelayDoor:
         }
         self.access_point_id = access_point_id
         self._bus, self._clock = bus, bus.clock
-        self._line = RelayLine(bus, frames, pulse_ms)
+        self._line = RelayLine(bus, plan)
         self._board = HealthBoard(access_point_id, bus, facts, on_health)
         self._watch = Watch(self._line, self._board, poll_s=poll_s)
         self._memory = GrantMemory()

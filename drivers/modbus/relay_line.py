@@ -15,7 +15,7 @@ from drivers.modbus.frames import (
     Result,
     always,
 )
-from drivers.modbus.profile import RelayFrames
+from drivers.modbus.plan import OutputPlan
 
 _MS: Final = 1_000_000
 _SLACK_NS: Final = 500 * _MS
@@ -56,12 +56,12 @@ class Trouble:
 class RelayLine:
     """Talks to one relay over the shared bus."""
 
-    def __init__(self, bus: ModbusBus, frames: RelayFrames, pulse_ms: int) -> None:
+    def __init__(self, bus: ModbusBus, plan: OutputPlan) -> None:
         self.bus = bus
-        self.pulse_ns = pulse_ms * _MS
+        self.pulse_ns = plan.pulse_ms * _MS
         self.ours_until_ns = 0
         """An ON read later than this is nobody's grant."""
-        self._frames = frames
+        self._plan = plan
 
     @property
     def may_be_ours(self) -> bool:
@@ -76,7 +76,7 @@ class RelayLine:
         """The one frame that opens. Claims the ON it causes before it can leave."""
         latest = expires_ns + self.pulse_ns + self._doubt_ns()
         self.ours_until_ns = max(self.ours_until_ns, latest)
-        return Job(self._frames.pulse, Priority.UNLOCK, expires_ns, unless, opens=True)
+        return Job(self._plan.pulse, Priority.UNLOCK, expires_ns, unless, opens=True)
 
     def claim(self, job: Job, before_ns: int, *, echoed: bool) -> None:
         """Narrow what ON the pulse can explain, now that its fate is known.
@@ -93,15 +93,15 @@ class RelayLine:
     async def read(self, priority: Priority, *, before_ns: int | None = None) -> Seen | Trouble:
         """The state of the output as the device reports it."""
         deadline = before_ns or self.bus.clock.monotonic_ns() + _PATIENCE_NS
-        result = await self.bus.carry_out(Job(self._frames.read, priority, deadline))
+        result = await self.bus.carry_out(Job(self._plan.state.read, priority, deadline))
         if isinstance(result, Echoed):
-            return Seen(on=result.bits[0], asked_ns=result.sent_ns)
+            return Seen(on=self._plan.state.bit(result), asked_ns=result.sent_ns)
         return Trouble.of(result)
 
     async def off(self, priority: Priority, unless: Callable[[], str | None] = always) -> Seen | Trouble:
         """Write OFF and read it back."""
         deadline = self.bus.clock.monotonic_ns() + _PATIENCE_NS
-        result: Result = await self.bus.carry_out(Job(self._frames.off, priority, deadline, unless))
+        result: Result = await self.bus.carry_out(Job(self._plan.off[0], priority, deadline, unless))
         if not isinstance(result, Echoed):
             return Trouble.of(result)
         return await self.read(priority)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.profile import Profile, load_profile
+from drivers.modbus.planning import interim_guard
+from drivers.modbus.profile import Profile
+from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
 from drivers.simulators.door_controller import PULSES, DoorController
 from gateway.domain.decisions import Grant
@@ -25,7 +27,7 @@ READS = frozenset({1})
 
 
 def profile() -> Profile:
-    return load_profile(DEVICES, "waveshare-relay", where="test")
+    return load_profile((DEVICES,), "waveshare-relay", where="test")
 
 
 async def until(what: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -93,7 +95,7 @@ async def rig(
         if not listening:
             await device.refuse()
         bus = ModbusBus(
-            host=device.host, port=device.port, timeout_s=timeout_s, guard=known.guard(), clock=clock
+            host=device.host, port=device.port, timeout_s=timeout_s, guard=interim_guard(known), clock=clock
         )
         told: list[DoorHealth] = []
         made = [

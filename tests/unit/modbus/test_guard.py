@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus.guard import Forbidden, Guard
+from drivers.modbus.planning import interim_guard
 from tests.fakes.modbus_rig import profile
 
-GUARD = profile().guard()
+GUARD = interim_guard(profile())
 
 
 def coil(address: int, value: int) -> bytes:

@@ -28,5 +28,3 @@ def test_a_new_link_forgets_who_was_silent_but_not_who_there_is() -> None:
     silence.timed_out(1)
     silence.new_link()
     assert not silence.timed_out(2)
-
-
