@@ -297,7 +297,7 @@ def _entrance(
         clock=clock,
         on_decided=gateway.take_decided,
         settle=worker.settle,
-        pulse_ns=point.pulse_ms * 1_000_000,
+        pulse_ns=gateway.doors.pulse_ns(point.door),
     )
     return entrance
 

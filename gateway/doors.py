@@ -13,7 +13,7 @@ from gateway.domain.doors import DoorHealth
 from gateway.domain.errors import ConfigError
 from gateway.domain.ids import AccessPointId
 from gateway.resources import data
-from gateway.settings import AccessPoint, Device, Site
+from gateway.settings import Device, Door, Site
 from gateway.telemetry.clock import SystemClock
 
 
@@ -22,6 +22,7 @@ class Doors:
     """Every lock of a site, by access point."""
 
     _doors: dict[str, RelayDoor] = field(default_factory=dict)
+    _pulses: dict[str, int] = field(default_factory=dict)
     _listener: list[Callable[[DoorHealth], None]] = field(default_factory=list)
 
     @classmethod
@@ -34,13 +35,20 @@ class Doors:
         }
         buses: dict[tuple[str, int], tuple[ModbusBus, Device]] = {}
         devices = {d.id: d for d in site.devices}
-        for i, point in enumerate(site.access_points):
-            device = devices[point.device]
+        for i, door in enumerate(site.doors):
+            device = devices[door.device]
             bus = _bus(buses, device, profiles[device.id], devices)
-            doors._doors[point.id] = doors._door(
-                point, device, bus, profiles[device.id], f"access_points[{i}]"
-            )
+            made = doors._door(door, device, bus, profiles[device.id], f"doors[{i}]")
+            for point in site.access_points:
+                if point.door == door.id:
+                    made.access_point_id = AccessPointId(point.id)
+                    doors._doors[point.id] = made
+            doors._pulses[door.id] = door.pulse_ms * 1_000_000
         return doors
+
+    def pulse_ns(self, door: str) -> int:
+        """How long a door's lock is released for a grant."""
+        return self._pulses[door]
 
     def of(self, access_point: str) -> RelayDoor:
         """The lock of an access point."""
@@ -61,16 +69,14 @@ class Doors:
         for listener in self._listener:
             listener(health)
 
-    def _door(
-        self, point: AccessPoint, device: Device, bus: ModbusBus, profile: Profile, key: str
-    ) -> RelayDoor:
+    def _door(self, door: Door, device: Device, bus: ModbusBus, profile: Profile, key: str) -> RelayDoor:
         return RelayDoor(
-            access_point_id=AccessPointId(point.id),
+            access_point_id=AccessPointId(door.id),
             bus=bus,
             profile=profile,
-            unit=device.unit,
-            channel=point.channel,
-            pulse_ms=point.pulse_ms,
+            unit=device.unit or profile.unit,
+            channel=door.channel,
+            pulse_ms=door.pulse_ms,
             on_health=self._tell,
             where=key,
         )
@@ -83,11 +89,11 @@ def _bus(
     devices: dict[str, Device],
 ) -> ModbusBus:
     """One bus an endpoint: many boards take a single connection only."""
-    where = (device.host, device.port)
+    where = (device.host or "", device.port or profile.port)
     if where not in buses:
         bus = ModbusBus(
-            host=device.host,
-            port=device.port,
+            host=where[0],
+            port=where[1],
             timeout_s=device.timeout_s,
             guard=interim_guard(profile),
             clock=SystemClock(),
@@ -96,7 +102,7 @@ def _bus(
     bus, first = buses[where]
     if (devices[first.id].profile, first.timeout_s) != (device.profile, device.timeout_s):
         raise ConfigError(
-            f"devices: {first.id} and {device.id} share {device.host}:{device.port} "
+            f"devices: {first.id} and {device.id} share {where[0]}:{where[1]} "
             "but not profile and timeout_s; give them the same"
         )
     return bus

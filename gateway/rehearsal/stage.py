@@ -9,7 +9,7 @@ from drivers.simulators.door_controller import DoorController
 from gateway.app import Gateway
 from gateway.domain.errors import Unavailable
 from gateway.domain.sightings import CameraState
-from gateway.settings import AccessPoint, Camera, Database, Device, Recognition, Site, Vision
+from gateway.settings import AccessPoint, Camera, Database, Device, Door, Recognition, Site, Vision
 from gateway.walkup.decided import Decided
 
 RELAY = 1
@@ -34,14 +34,21 @@ def site(state: Path, camera: Camera, board: DoorController, staging: Staging) -
         state_folder=str(state),
         cameras=(camera,),
         devices=(Device(id="relay-board", profile="waveshare-relay", host=board.host, port=board.port),),
+        doors=(
+            Door(
+                id=staging.door,
+                name=staging.door.replace("-", " ").capitalize(),
+                device="relay-board",
+                channel=RELAY,
+                pulse_ms=staging.pulse_ms,
+            ),
+        ),
         access_points=(
             AccessPoint(
                 id=staging.door,
                 name=staging.door.replace("-", " ").capitalize(),
                 camera=camera.id,
-                device="relay-board",
-                channel=RELAY,
-                pulse_ms=staging.pulse_ms,
+                door=staging.door,
                 liveness="required" if staging.liveness else "off",
             ),
         ),

@@ -25,7 +25,8 @@ def site(state: Path) -> Path:
         f'name = "t"\nstate_folder = "{state}/state"\n'
         '[[cameras]]\nid = "c"\nurl = "rtsp://127.0.0.1:1/none"\n'
         '[[devices]]\nid = "d"\nprofile = "waveshare-relay"\nhost = "127.0.0.1"\nport = 1\n'
-        '[[access_points]]\nid = "p"\nname = "P"\ncamera = "c"\ndevice = "d"\nchannel = 1\nliveness = "off"\n'
+        '[[doors]]\nid = "m"\nname = "M"\ndevice = "d"\nchannel = 1\n'
+        '[[access_points]]\nid = "p"\nname = "P"\ncamera = "c"\ndoor = "m"\nliveness = "off"\n'
     )
     return path
 

@@ -193,6 +193,7 @@ async def _child(site_file: Path, point: str) -> asyncio.subprocess.Process:
 
 def _toml(settings: Site) -> str:
     camera, device, point = settings.cameras[0], settings.devices[0], settings.access_points[0]
+    door = settings.doors[0]
     return f"""
 name = "test"
 state_folder = "{settings.state_folder}"
@@ -204,11 +205,15 @@ id = "{device.id}"
 profile = "{device.profile}"
 host = "{device.host}"
 port = {device.port}
+[[doors]]
+id = "{door.id}"
+name = "{door.name}"
+device = "{device.id}"
+channel = 1
+pulse_ms = {door.pulse_ms}
 [[access_points]]
 id = "{point.id}"
 name = "{point.name}"
 camera = "{camera.id}"
-device = "{device.id}"
-channel = 1
-pulse_ms = {point.pulse_ms}
+door = "{door.id}"
 """

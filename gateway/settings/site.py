@@ -1,0 +1,37 @@
+"""The whole site file."""
+
+import msgspec
+
+from gateway.settings.openings import Door, Interlock, Turnstile
+from gateway.settings.sections import (
+    AccessPoint,
+    Camera,
+    Database,
+    Device,
+    Ident,
+    Metrics,
+    Recognition,
+    Section,
+    Vision,
+)
+
+
+class Site(Section, frozen=True, kw_only=True):
+    """The whole site file."""
+
+    name: str
+    gateway_id: Ident = "gateway-1"
+    state_folder: str
+    models_folder: str | None = None
+    profiles_folder: str | None = None
+    """The site's own device profiles, beside the shipped ones."""
+    database: Database = msgspec.field(default_factory=Database)
+    cameras: tuple[Camera, ...]
+    devices: tuple[Device, ...]
+    doors: tuple[Door, ...] = ()
+    turnstiles: tuple[Turnstile, ...] = ()
+    interlocks: tuple[Interlock, ...] = ()
+    access_points: tuple[AccessPoint, ...]
+    vision: Vision = msgspec.field(default_factory=Vision)
+    recognition: Recognition = msgspec.field(default_factory=Recognition)
+    metrics: Metrics | None = None
