@@ -40,6 +40,8 @@ class Situation:
     liveness_available: bool
     door_ready: bool
     door_busy: bool
+    obstacle: DenyReason | None = None
+    """What the door itself has against it now: locked down, interlocked, somebody expected from elsewhere."""
 
 
 def decide(identity: Identity, rules: Rules, situation: Situation, grant_id: GrantId) -> Grant | Deny | None:
@@ -96,6 +98,8 @@ def _against(person: Person, rules: Rules) -> DenyReason | None:
 def _hardware(situation: Situation) -> DenyReason | None:
     if not situation.door_ready:
         return DenyReason.DOOR_NOT_READY
+    if situation.obstacle is not None:
+        return situation.obstacle
     return DenyReason.BUSY if situation.door_busy else None
 
 

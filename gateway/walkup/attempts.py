@@ -16,6 +16,8 @@ PASSING = frozenset(
     {
         DenyReason.EVIDENCE_STALE,
         DenyReason.BUSY,
+        DenyReason.INTERLOCK,
+        DenyReason.DOOR_LOCKED_DOWN,
         DenyReason.DOOR_NOT_READY,
         DenyReason.ROSTER_STALE,
         DenyReason.JOURNAL_UNAVAILABLE,

@@ -1,6 +1,6 @@
 """Grant to pulse: the intent on disk, then the frame, then the outcome on disk.
 
-One actor an access point. It is the only caller of ``Door.unlock``.
+One actor a lock. Nobody else carries out a person's grant.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.domain.decisions import Grant
+from gateway.domain.decisions import DenyReason, Grant
 from gateway.domain.doors import Actuation, Outcome
 from gateway.domain.errors import GatewayError, JournalUnavailable
 from gateway.domain.events import EventDraft, EventKind, Json
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
+from gateway.domain.readings import Direction
 from gateway.ports import Clock, Door, Journal
+from gateway.walkup.portal import Portal
 
 _log = structlog.get_logger(__name__)
 
@@ -29,23 +31,26 @@ class GrantOrder:
     """A grant with the facts its record needs."""
 
     grant: Grant
+    direction: Direction
     facts: dict[str, Json]
     frame_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """How a grant ended; ``actuation`` is None when the intent could not be recorded and nothing was sent."""
+    """How a grant ended: an ``actuation``, or what kept it from being sent at all."""
 
     order: GrantOrder
     actuation: Actuation | None
+    refused: DenyReason | None = None
 
 
 @dataclass(slots=True)
 class DoorActor:
-    """Carries out grants of one access point, one at a time."""
+    """Carries out the grants of one lock, one at a time."""
 
     door: Door
+    portal: Portal
     journal: Journal
     clock: Clock
     on_passage: Callable[[Passage], None]
@@ -70,7 +75,7 @@ class DoorActor:
         while True:
             order = await self._next()
             await self._record_late()
-            self.on_passage(Passage(order=order, actuation=await self._carry_out(order)))
+            self.on_passage(await self._carry_out(order))
 
     async def _next(self) -> GrantOrder:
         """Next grant; meanwhile keep trying to write outcomes that did not reach the disk."""
@@ -81,7 +86,31 @@ class DoorActor:
             await self._record_late()
         return await self._queue.get()
 
-    async def _carry_out(self, order: GrantOrder) -> Actuation | None:
+    async def _carry_out(self, order: GrantOrder) -> Passage:
+        """Reserve, record, open, record. Whatever happens in between, the portal hears the end of it."""
+        grant = order.grant
+        obstacle = self.portal.reserve(grant, order.direction)
+        if obstacle is not None:
+            await self._record_refusal(order, obstacle)
+            return Passage(order=order, actuation=None, refused=obstacle)
+        actuation: Actuation | None = None
+        try:
+            if not await self._record_intent(order):
+                return Passage(order=order, actuation=None, refused=DenyReason.JOURNAL_UNAVAILABLE)
+            actuation = self._cancelled()
+            self.portal.released(grant, order.direction)
+            actuation = await self.door.unlock(grant)
+        except asyncio.CancelledError:
+            if actuation is not None:
+                # The frame may have left. The device ends its own pulse; the record must say so even now.
+                await asyncio.shield(self._record_outcome(order, actuation))
+            raise
+        finally:
+            self.portal.settled(grant, actuation)
+        await self._record_outcome(order, actuation)
+        return Passage(order=order, actuation=actuation)
+
+    async def _record_intent(self, order: GrantOrder) -> bool:
         grant = order.grant
         try:
             await self.journal.append(self._intent(order))
@@ -89,15 +118,24 @@ class DoorActor:
             _log.error(
                 "grant_not_recorded", access_point=grant.access_point_id, grant=grant.grant_id, why=str(error)
             )
-            return None
+            return False
+        return True
+
+    async def _record_refusal(self, order: GrantOrder, reason: DenyReason) -> None:
+        """What stood in the way came up after the decision: the record shows a denial, never a grant."""
+        grant = order.grant
+        draft = EventDraft(
+            kind=EventKind.ACCESS_DENIED,
+            at=self.clock.now(),
+            mono_ns=self.clock.monotonic_ns(),
+            access_point_id=grant.access_point_id,
+            person_id=grant.person_id,
+            data={"reason": reason.value, **order.facts},
+        )
         try:
-            actuation = await self.door.unlock(grant)
-        except asyncio.CancelledError:
-            # The frame may have left. The device ends its own pulse; the record must say so even now.
-            await asyncio.shield(self._record_outcome(order, self._cancelled()))
-            raise
-        await self._record_outcome(order, actuation)
-        return actuation
+            await self.journal.append(draft)
+        except GatewayError as error:
+            _log.error("denial_not_recorded", access_point=grant.access_point_id, why=str(error))
 
     def _cancelled(self) -> Actuation:
         return Actuation(

@@ -15,6 +15,7 @@ from gateway.domain.gallery import Gallery
 from gateway.domain.identity import Policy, Undecided, identify, strength
 from gateway.domain.ids import GrantId, ModelId, uuid7
 from gateway.domain.people import Roster
+from gateway.domain.readings import Direction
 from gateway.domain.sightings import Settled, Sighting
 from gateway.ports import Clock, Journal
 from gateway.walkup.attempts import PASSING, Attempts, TrackKey, key
@@ -31,6 +32,7 @@ class Entrance:
     """Decides on the sightings of one access point. ``run`` is owned by the application's task group."""
 
     rules: Rules
+    direction: Direction
     policy: Callable[[int], Policy]
     """Thresholds for a gallery of so many templates."""
     model_id: ModelId
@@ -104,6 +106,7 @@ class Entrance:
             liveness_available=self.liveness_available(),
             door_ready=self.actor.door.health().ready,
             door_busy=self.actor.busy,
+            obstacle=self.actor.portal.obstacle(self.direction),
         )
 
     def _new_grant(self) -> GrantId:
@@ -112,7 +115,10 @@ class Entrance:
     def _grant(self, look: Look, grant: Grant) -> None:
         self._open[grant.grant_id] = look
         order = GrantOrder(
-            grant=grant, facts=facts(look.sighting, look.identity), frame_ns=evidence_ns(look.sighting)
+            grant=grant,
+            direction=self.direction,
+            facts=facts(look.sighting, look.identity),
+            frame_ns=evidence_ns(look.sighting),
         )
         self.actor.offer(order)  # never full: decide() saw a place, and nothing was awaited since
         self._attempts.granted(look.sighting, grant.person_id, look.decided_ns + self.pulse_ns)
@@ -143,7 +149,7 @@ class Entrance:
         look = self._open.pop(grant.grant_id)
         reason = None
         if act is None or act.outcome not in _MOVED:
-            reason = DenyReason.JOURNAL_UNAVAILABLE if act is None else DenyReason.DOOR_NOT_READY
+            reason = passage.refused or DenyReason.DOOR_NOT_READY
             self._attempts.failed(look.sighting, self.clock.monotonic_ns())
             self.settle(look.sighting, Settled.AGAIN)
         self.on_decided(

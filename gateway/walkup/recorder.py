@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -27,13 +28,11 @@ class Recorder:
     _waiting: deque[EventDraft] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def note(self, kind: EventKind, data: dict[str, Json], access_point: AccessPointId | None = None) -> None:
+    def note(
+        self, kind: EventKind, data: Mapping[str, Json], access_point: AccessPointId | None = None
+    ) -> None:
         """Record soon, in order; never blocks."""
-        if len(self._waiting) >= MOST_WAITING:  # the disk has been away for very long: say it, do not grow
-            self.lost += 1
-            _log.error("event_lost", kind=kind.value, lost=self.lost)
-            return
-        self._waiting.append(
+        self.take(
             EventDraft(
                 kind=kind,
                 at=self.clock.now(),
@@ -42,6 +41,14 @@ class Recorder:
                 data=data,
             )
         )
+
+    def take(self, draft: EventDraft) -> None:
+        """Record a draft that is ready soon, in order; never blocks."""
+        if len(self._waiting) >= MOST_WAITING:  # the disk has been away for very long: say it, do not grow
+            self.lost += 1
+            _log.error("event_lost", kind=draft.kind.value, lost=self.lost)
+            return
+        self._waiting.append(draft)
         self._news.set()
 
     async def run(self) -> None:

@@ -93,7 +93,7 @@ async def test_a_walk_up_opens_the_door_once_and_is_recorded(stage: Stage):
 
 
 @pytest.mark.parametrize("point", ["before the intent", "after the intent", "after the frame"])
-async def test_kill_9(stage: Stage, state: Path, point: str):
+async def test_fault_17_kill_9(stage: Stage, state: Path, point: str):
     site_file = state / "site.toml"
     site_file.write_text(_toml(stage.settings))
     first = await _child(site_file, point)
@@ -116,7 +116,7 @@ async def test_kill_9(stage: Stage, state: Path, point: str):
     assert len(left) == (0 if point == "before the intent" else 1), "a grant left open is settled, once"
 
 
-async def test_postgres_stopped_during_a_walk_up_and_back(stage: Stage):
+async def test_fault_21_postgres_stopped_during_a_walk_up_and_back(stage: Stage):
     async with stage.gateway() as gateway:
         await stage.grants(1)
         assert gateway.stores.embedded is not None
@@ -126,7 +126,7 @@ async def test_postgres_stopped_during_a_walk_up_and_back(stage: Stage):
     await stage.check()
 
 
-async def test_worker_killed_and_hung_mid_track(stage: Stage):
+async def test_fault_19_worker_killed_and_hung_mid_track(stage: Stage):
     async with stage.gateway() as gateway:
         worker = gateway.workers[0]
         await stage.grants(1)
@@ -149,7 +149,7 @@ async def test_worker_killed_and_hung_mid_track(stage: Stage):
         (CameraFault.FROZEN, CameraState.FROZEN),
     ],
 )
-async def test_camera_gone_silent_or_frozen(stage: Stage, fault: CameraFault, seen: CameraState):
+async def test_fault_20_camera_gone_silent_or_frozen(stage: Stage, fault: CameraFault, seen: CameraState):
     async with stage.gateway() as gateway:
         await stage.grants(1)
         await stage.camera.fault(fault)
@@ -167,14 +167,14 @@ async def test_camera_gone_silent_or_frozen(stage: Stage, fault: CameraFault, se
     await stage.check()
 
 
-async def test_link_cut_after_the_frame_was_executed(stage: Stage):
+async def test_fault_3_link_cut_after_the_frame_was_executed(stage: Stage):
     async with stage.gateway():
         stage.board.faults.once(Fault(kind=FaultKind.DROP_AFTER, addresses=PULSES))
         await stage.grants(2)
     await stage.check()
 
 
-async def test_relay_board_gone_means_denied_and_said(stage: Stage):
+async def test_fault_1_relay_board_gone_means_denied_and_said(stage: Stage):
     async with stage.gateway() as gateway:
         await stage.board.refuse()
         await until(lambda: gateway.health()["front-door"].link is not Link.UP)

@@ -139,7 +139,9 @@ def test_a_dropped_connection_is_an_error_and_the_next_one_works(thread: CameraT
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_frozen_camera_gives_identical_pictures_until_it_thaws(thread: CameraThread, kind: str) -> None:
+def test_fault_20_a_frozen_camera_gives_identical_pictures_until_it_thaws(
+    thread: CameraThread, kind: str
+) -> None:
     with closing(source_of(thread, kind)) as source:
         source.open()
         source.read()
@@ -155,7 +157,7 @@ def test_a_frozen_camera_gives_identical_pictures_until_it_thaws(thread: CameraT
         assert len(set(after)) > 4, (frozen_at, after)
 
 
-def test_replayed_pictures_come_back(thread: CameraThread) -> None:
+def test_fault_20_replayed_pictures_come_back(thread: CameraThread) -> None:
     with closing(source_of(thread, "tcp")) as source:
         source.open()
         before = [picture_number(source) for _ in range(25)]
@@ -180,7 +182,7 @@ def test_a_slow_camera_is_slow_and_not_an_error(thread: CameraThread, kind: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_reader_who_paused_is_shown_now_and_not_then(thread: CameraThread, kind: str) -> None:
+def test_fault_20_a_reader_who_paused_is_shown_now_and_not_then(thread: CameraThread, kind: str) -> None:
     with closing(source_of(thread, kind, read_s=5.0)) as source:
         source.open()
         source.read()

@@ -56,7 +56,9 @@ async def check_equal(journal: SqliteJournal, events: PostgresEvents) -> None:
     assert await journal.backlog() == 0
 
 
-async def test_postgres_stops_and_comes_back_while_events_flow(state: Path, journal: SqliteJournal) -> None:
+async def test_fault_21_postgres_stops_and_comes_back_while_events_flow(
+    state: Path, journal: SqliteJournal
+) -> None:
     server = EmbeddedPostgres(state / "postgres")
     database = Database(_address(server.url))
     events = PostgresEvents(database)
@@ -92,7 +94,7 @@ async def test_postgres_stops_and_comes_back_while_events_flow(state: Path, jour
         await server.stop()
 
 
-async def test_backends_killed_in_the_middle_of_batches(
+async def test_fault_23_backends_killed_in_the_middle_of_batches(
     database: Database, postgres: EmbeddedPostgres, journal: SqliteJournal
 ) -> None:
     events = PostgresEvents(database)
@@ -119,7 +121,7 @@ async def test_backends_killed_in_the_middle_of_batches(
         await killer.close()
 
 
-async def test_a_gateway_that_ends_between_store_and_mark_stores_nothing_twice(
+async def test_fault_23_a_gateway_that_ends_between_store_and_mark_stores_nothing_twice(
     database: Database, journal: SqliteJournal
 ) -> None:
     events = PostgresEvents(database)
@@ -155,7 +157,7 @@ async def test_cancelled_at_any_instant_and_started_again(database: Database, jo
     await check_equal(journal, events)
 
 
-async def test_a_slow_database_delays_no_record(
+async def test_fault_22_a_slow_database_delays_no_record(
     database: Database, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "COMMAND_S", 1.0)

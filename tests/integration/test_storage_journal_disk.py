@@ -74,7 +74,7 @@ async def check_whole(journal: SqliteJournal, count: int) -> None:
     assert len(rows) == count == (await journal.head())[0]
 
 
-async def test_a_full_disk(disk: Disk, journal: SqliteJournal) -> None:
+async def test_fault_24_a_full_disk(disk: Disk, journal: SqliteJournal) -> None:
     grant = new_grant()
     await journal.append(intent(grant))
     await asyncio.to_thread(disk.fill)
@@ -116,7 +116,7 @@ async def test_a_full_disk_and_a_restart(disk: Disk, journal: SqliteJournal) -> 
     await again.close()
 
 
-async def test_a_disk_read_only_at_the_start(disk: Disk, journal: SqliteJournal) -> None:
+async def test_fault_24_a_disk_read_only_at_the_start(disk: Disk, journal: SqliteJournal) -> None:
     await journal.append(draft())
     await journal.close()
     await asyncio.to_thread(disk.remount, "ro")

@@ -98,7 +98,7 @@ async def test_sightings_and_reports_arrive_and_a_stop_is_clean():
         assert 0 < time.monotonic_ns() - sighting.frame_ns < 5_000_000_000
 
 
-async def test_killed_in_the_middle_of_a_track_it_comes_back_with_another_epoch():
+async def test_fault_19_killed_in_the_middle_of_a_track_it_comes_back_with_another_epoch():
     async with Watched("walk") as watched:
         before = await watched.seen()
         os.kill(watched.worker.pid, signal.SIGKILL)
@@ -119,12 +119,12 @@ async def test_one_that_stands_still_is_replaced():
         await watched.until(lambda: watched.sightings[-1].worker_epoch > before.worker_epoch)
 
 
-async def test_one_whose_analysis_hangs_is_replaced():
+async def test_fault_19_one_whose_analysis_hangs_is_replaced():
     async with Watched("hang", hung_after_s=1.5) as watched:
         assert "said nothing" in await watched.lost()
 
 
-async def test_one_that_swells_is_replaced_and_says_why():
+async def test_fault_19_one_that_swells_is_replaced_and_says_why():
     async with Watched("grow", max_memory_mb=500) as watched:
         assert "MB, more than 500" in await watched.lost()
 

@@ -143,7 +143,7 @@ async def test_a_denied_track_is_looked_at_again_only_for_clearly_better_evidenc
     assert [d.kind for d in site.told] == ["denied", "granted"]
 
 
-async def test_a_full_journal_keeps_the_door_shut_and_says_so(site: Site):
+async def test_fault_24_a_full_journal_keeps_the_door_shut_and_says_so(site: Site):
     site.journal.full = True
     await site.see(*KNOWN)
     assert site.lock.grants == []
@@ -173,7 +173,7 @@ async def test_an_outcome_that_cannot_be_written_is_written_later(site: Site):
 
 
 @pytest.mark.parametrize("shift", [3600, -3600])
-async def test_the_wall_clock_moved_by_an_hour_changes_no_decision(site: Site, shift: int):
+async def test_fault_25_the_wall_clock_moved_by_an_hour_changes_no_decision(site: Site, shift: int):
     site.clock.move_wall(shift)
     await site.see(*KNOWN)
     site.clock.move_wall(-2 * shift)
@@ -218,7 +218,7 @@ async def test_a_pulse_that_did_not_leave_may_be_tried_again(site: Site):
     assert [d.kind for d in site.told] == ["denied", "granted"]
 
 
-async def test_suspended_while_standing_there(site: Site):
+async def test_fault_23_suspended_while_standing_there(site: Site):
     site.roster = roster(person(0, PersonStatus.SUSPENDED))
     await site.see(*KNOWN)
     assert site.told[0].reason is DenyReason.PERSON_NOT_ACTIVE
