@@ -1,0 +1,1 @@
+"""A site's doors, turnstiles and interlocks as the walk-up uses them."""
