@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.guard import Guard
+from drivers.modbus.plan import UnitRules
 from drivers.modbus.relay_door import RelayDoor
 from drivers.modbus.relay_line import Exclusive
 from drivers.modbus.sensors import DoorSensors, InputRef, SensorMap
@@ -30,13 +31,21 @@ class Doors:
     """By the id of the door or turnstile."""
     units: dict[str, Unit] = field(default_factory=dict)
     """By device id."""
+    read_only: bool = False
     _listeners: list[Callable[[DoorHealth], None]] = field(default_factory=list)
 
     @classmethod
-    def of_site(cls, site: Site, *, only: Collection[str] | None = None) -> "Doors":
-        """Compose all doors and turnstiles, or ``only`` these. Raises ConfigError naming key and fix."""
+    def of_site(
+        cls, site: Site, *, only: Collection[str] | None = None, read_only: bool = False
+    ) -> "Doors":
+        """Compose all doors and turnstiles, or ``only`` these. Raises ConfigError naming key and fix.
+
+        ``read_only`` makes sensors and no locks, and nothing can be written.
+        """
         wiring = wire(site)
-        doors = cls(site, wiring)
+        if read_only:
+            wiring = replace(wiring, devices={n: _reading(w) for n, w in wiring.devices.items()})
+        doors = cls(site, wiring, read_only=read_only)
         buses = _buses(wiring)
         for name, wired in wiring.devices.items():
             doors.units[name] = Unit(buses[wired.transport.endpoint], wired.plan)
@@ -75,11 +84,11 @@ class Doors:
 
     def _add_door(self, door: Door) -> None:
         serves = {p.id for p in self.site.access_points if p.door == door.id}
-        lock = self._lock(door.id, serves)
+        locks = [] if self.read_only else [self._lock(door.id, serves)]
         wires = {
             Sensor(name): getattr(door.sensors, name) for name in ("contact", "bolt", "rex", "tamper", "fire")
         }
-        self._add_sensors(door.id, wires, {}, [lock])
+        self._add_sensors(door.id, wires, {}, locks)
 
     def _add_turnstile(self, turnstile: Turnstile) -> None:
         exclusive = Exclusive()
@@ -87,7 +96,8 @@ class Doors:
         for way, lane in turnstile.lanes():
             points = self.site.access_points
             serves = {p.id for p in points if (p.door, p.direction) == (turnstile.id, way)}
-            locks.append(self._lock(f"{turnstile.id}.{way}", serves, exclusive=exclusive))
+            if not self.read_only:
+                locks.append(self._lock(f"{turnstile.id}.{way}", serves, exclusive=exclusive))
             if lane.passed is not None:
                 passages[Direction(way)] = lane.passed
         wires = {Sensor(name): getattr(turnstile.sensors, name) for name in ("free", "tamper", "fire")}
@@ -137,6 +147,24 @@ class Doors:
     def _tell(self, health: DoorHealth) -> None:
         for listener in tuple(self._listeners):
             listener(health)
+
+
+def _reading(wired: Wired) -> Wired:
+    """What is left of a device's plan when nothing may be written."""
+    inputs = tuple(
+        replace(known, prepare=(), clear=(), latched_high=None, latched_low=None)
+        for known in wired.plan.inputs
+    )
+    plan = replace(
+        wired.plan,
+        outputs=(),
+        inputs=inputs,
+        checks=(),
+        watchdog=None,
+        rebooted=None,
+        rules=UnitRules(allowed=()),
+    )
+    return replace(wired, plan=plan)
 
 
 def _facts(wired: Wired) -> dict[str, str]:
