@@ -33,6 +33,8 @@ class ProfileRow:
     inputs: int
     pulse_ms: tuple[int, int, int]
     """Least, most and step of what a door or turnstile may ask of it."""
+    pulse: str
+    """The same in words."""
     watchdog: str
     """Empty where there is none."""
     spare: bool
@@ -100,7 +102,7 @@ def _explain(message: str) -> str:
     return f"{where}: {what}; {'add it' if 'missing required field' in what else 'correct it'}"
 
 
-def describe(profile: Profile, *, file: str) -> ProfileRow:
+def describe(file: str, profile: Profile) -> ProfileRow:
     """One row of the list of profiles. ``file`` is the name of its file, without ``.toml``."""
     lengths, dog = pulse_lengths(profile, _ALL_LENGTHS_MS), profile.watchdog
     return ProfileRow(
@@ -114,6 +116,7 @@ def describe(profile: Profile, *, file: str) -> ProfileRow:
         relays=profile.outputs.count,
         inputs=profile.inputs.count if profile.inputs else 0,
         pulse_ms=(lengths[0], lengths[-1], lengths.step),
+        pulse=f"{lengths[0]} to {lengths[-1]} ms" + (f" by {lengths.step}" if lengths.step > 1 else ""),
         watchdog=_watchdog(dog) if dog else "",
         spare=dog.needs_spare if dog else False,
         sources=profile.sources,
