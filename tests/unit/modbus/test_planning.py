@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.modbus.frames import Echoed, ReadBits, ReadWords, WriteCoil, WriteWord, WriteWords
-from drivers.modbus.plan import OutputPlan, PulseClass, UnitPlan, reads_of
+from drivers.modbus.plan import Allow, OutputPlan, PulseClass, UnitPlan, reads_of
 from drivers.modbus.planning import TURNSTILE_PULSE_MS, output_plan, unit_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile, parse_profile
@@ -151,6 +151,15 @@ def test_a_reset_is_two_writes_to_one_register() -> None:
     assert dog.running is None
     assert dog.spare is not None
     assert (dog.spare.channel, dog.spare.pulse) == (2, WriteCoil(1, 1, 0xFF00))
+
+
+def test_a_clear_of_its_own_may_leave() -> None:
+    profile = parse_profile(bent("tm-r5", {"watchdog.clear": [{"register": 491, "value": 0}]}), source="x")
+    outputs = [output_plan(profile, unit=1, channel=1, pulse_ms=500, where=WHERE)]
+    plan = unit_plan(profile, unit=1, outputs=outputs, where=WHERE)
+    assert plan.watchdog is not None
+    assert plan.watchdog.clear == (WriteWord(1, 491, 0),)
+    assert Allow(function=6, first=491, last=491, low=0, high=0) in plan.rules.allowed
 
 
 def test_a_watchdog_set_by_hand_is_proven_not_armed() -> None:

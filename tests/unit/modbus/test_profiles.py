@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from drivers.modbus.profiles import all_profiles, describe, load_profile
+from drivers.modbus.profiles import all_profiles, describe, load_profile, parse_profile
 from gateway.domain.errors import ConfigError
 from tests.unit.modbus.test_profile_rules import DEVICES
 
@@ -94,3 +95,24 @@ def test_rtu_over_tcp_has_its_own_port_where_the_device_has_one() -> None:
     waveshare, moxa = (load_profile((DEVICES,), n, where="test") for n in ("waveshare-relay", "moxa-e1212"))
     assert [waveshare.port_of(t) for t in ("tcp", "rtu_tcp", "tls")] == [502, 4196, 802]
     assert [moxa.port_of(t) for t in ("tcp", "rtu_tcp", "tls")] == [502, 502, 802]
+
+
+def test_the_installers_page_names_every_profile_as_it_is() -> None:
+    page = (DEVICES.parents[1] / "docs" / "devices.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line.split(" | ") for line in page.splitlines() if line.startswith("| `")}
+    for name, profile in all_profiles((DEVICES,)).items():
+        row = describe(name, profile)
+        _, _, pulse_class, transports, channels, pulse, watchdog, spare = rows[name]
+        assert pulse_class == row.pulse_class
+        assert tuple(transports.split(", ")) == row.transports
+        assert channels.removesuffix(" latched") == f"{row.relays}, {row.inputs}"
+        assert pulse == f"steps of {row.pulse_ms[2]}" or (row.pulse_ms[2] == 1 and pulse.startswith("any"))
+        assert watchdog.startswith("-" if not row.watchdog else f"{row.watchdog.split('000 ms')[0]} s")
+        assert ("by hand" in watchdog) == ("by hand" in row.watchdog)
+        assert spare.startswith("yes") == row.spare
+
+
+def test_the_installers_pages_example_is_a_profile() -> None:
+    page = (DEVICES.parents[1] / "docs" / "devices.md").read_text("utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    assert parse_profile(tomllib.loads(example), source="docs/devices.md").pulse_class == "B"
