@@ -9,6 +9,7 @@ from drivers.modbus.planning import interim_guard
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
+from drivers.modbus.transport import Tcp
 from gateway.domain.doors import DoorHealth
 from gateway.domain.errors import ConfigError
 from gateway.domain.ids import AccessPointId
@@ -92,8 +93,7 @@ def _bus(
     where = (device.host or "", device.port or profile.port)
     if where not in buses:
         bus = ModbusBus(
-            host=where[0],
-            port=where[1],
+            Tcp(*where),
             timeout_s=device.timeout_s,
             guard=interim_guard(profile),
             clock=SystemClock(),

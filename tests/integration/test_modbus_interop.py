@@ -14,6 +14,8 @@ from pyModbusTCP.server import DataBank, ModbusServer
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import ON, Echoed, Job, Priority, ReadBits, Refused, WriteCoil
 from drivers.modbus.guard import Guard
+from drivers.modbus.planning import interim_guard, output_plan
+from drivers.modbus.transport import Tcp
 from drivers.simulators.door_controller import DoorController
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.modbus_rig import profile
@@ -86,9 +88,9 @@ async def test_our_driver_reads_and_switches_off_coils_of_an_independent_server(
     bank = DataBank(coils_size=8)
     server = ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
     await asyncio.to_thread(server.start)
-    frames = profile().relay(unit=1, channel=3, pulse_ms=500, where="test")
+    plan = output_plan(profile(), unit=1, channel=3, pulse_ms=500, where="test")
     clock = SystemClock()
-    bus = ModbusBus(host="127.0.0.1", port=port, timeout_s=2, guard=profile().guard(), clock=clock)
+    bus = ModbusBus(Tcp("127.0.0.1", port), timeout_s=2, guard=interim_guard(profile()), clock=clock)
 
     def listener() -> None: ...
 
@@ -99,10 +101,10 @@ async def test_our_driver_reads_and_switches_off_coils_of_an_independent_server(
         bank.set_coils(0, [True] * 8)
         bus.attach(listener)
         assert await bus.wait_connected(5)
-        before = await ask(frames.read)
+        before = await ask(plan.state.read)
         assert isinstance(before, Echoed)
         assert before.bits == (True,)
-        assert isinstance(await ask(frames.off), Echoed)
+        assert isinstance(await ask(plan.off[0]), Echoed)
         after = await ask(ReadBits(1, 1, 0, 8))
         assert isinstance(after, Echoed)
         assert after.bits == (True, True, False) + (True,) * 5
@@ -116,14 +118,14 @@ async def test_our_driver_reads_and_switches_off_coils_of_an_independent_server(
 async def test_our_driver_needs_no_banned_frame_to_be_understood() -> None:
     """The guard is what keeps a plain ON from leaving, not the other end."""
     async with DoorController() as board:
-        bus = ModbusBus(host=board.host, port=board.port, timeout_s=1, guard=Guard(), clock=SystemClock())
+        bus = ModbusBus(Tcp(board.host, board.port), timeout_s=1, guard=Guard(), clock=SystemClock())
 
         def listener() -> None: ...
 
         bus.attach(listener)
         try:
             assert await bus.wait_connected(5)
-            with pytest.raises(Exception, match="neither OFF nor a pulse"):
+            with pytest.raises(Exception, match="nothing may be written"):
                 await bus.carry_out(Job(WriteCoil(1, 0, ON), Priority.UNLOCK, 2**62))
             assert board.requests == []
         finally:
