@@ -174,6 +174,8 @@ class ModbusBus:
         self._up.set()
         while wire.alive:
             await wire.quiet()
+            if not wire.alive:
+                break  # it was told while nobody waited for it
             job = self._queue.pop()
             if job is not None:
                 await self._exchange(wire, job)
