@@ -4,7 +4,7 @@ import struct
 
 
 class Unit:
-    """Sixteen coils and sixteen registers, from address 0. Inputs are the coils, input registers the registers."""
+    """Sixteen coils and registers from address 0; inputs are the coils, input registers the registers."""
 
     def __init__(self) -> None:
         self.coils = [False] * 16

@@ -1,9 +1,8 @@
-"""Modbus/TCP Security: who is trusted, who is not, what a person is told, and what a half-open link leaves."""
+"""Modbus/TCP Security: who is trusted, who is not, what a person is told, what a half-open link leaves."""
 
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from tests.fakes.modbus_tls import TlsDevice, tls_device
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
-    yield Files(tmp_path_factory.mktemp("certificates"), Authority("site"))
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("certificates"), Authority("site"))
 
 
 def to(files: Files, device: TlsDevice) -> Tls:
@@ -86,12 +85,13 @@ async def test_an_old_tls_is_refused_in_words(files: Files) -> None:
 async def test_fault_33_a_device_that_cannot_be_trusted_is_down_with_the_reason(
     files: Files, certificate: str, says: str
 ) -> None:
-    async with tls_device(files, certificate=certificate) as device:
-        async with running(to(files, device), 1, connected=False) as bus:
-            await told(bus, "cannot be reached", says)
-            assert isinstance(await bus.carry_out(pulse(1)), NotSent)
-            assert bus.meter_of(1).failures >= 0
-            assert bus.meter.failures > 0
+    async with (
+        tls_device(files, certificate=certificate) as device,
+        running(to(files, device), 1, connected=False) as bus,
+    ):
+        await told(bus, "cannot be reached", says)
+        assert isinstance(await bus.carry_out(pulse(1)), NotSent)
+        assert bus.meter.failures > 0
     assert device.requests == []
 
 
@@ -150,7 +150,7 @@ async def test_fault_33_plain_modbus_is_never_spoken_instead(files: Files) -> No
 async def test_fault_33_the_end_of_a_half_open_link_does_not_touch_the_one_after_it(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """asyncio gives a goodbye 30 s by default, and then tells the protocol. Here: 0.4 s."""
+    """Asyncio gives a goodbye 30 s by default, and then tells the protocol. Here: 0.4 s."""
     monkeypatch.setattr(wire, "_PARTING_S", 0.4)
     async with tls_device(files) as device, running(to(files, device), 1) as bus:
         assert isinstance(await bus.carry_out(coil(1)), Echoed)

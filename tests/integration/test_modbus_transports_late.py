@@ -38,9 +38,11 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
     @contextlib.asynccontextmanager
     async def behind(*units: int) -> AsyncIterator[Setup]:
-        async with device_server(*units) as server:
-            async with running(RtuOverTcp("127.0.0.1", server.port), *units) as bus:
-                yield Setup(bus, server.line, serial=False)
+        async with (
+            device_server(*units) as server,
+            running(RtuOverTcp("127.0.0.1", server.port), *units) as bus,
+        ):
+            yield Setup(bus, server.line, serial=False)
 
     return on_serial if request.param == "serial" else behind
 
