@@ -129,10 +129,6 @@ class Link(TransactionManager):
         """From the library."""
         self._owner.ended(exc)
 
-    def eof_received(self) -> None:
-        """From the transport. A TLS link would go on waiting for the other end to close."""
-        self._owner.ended(None)
-
     def _hook(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001  # the library's signature
         if sending:
             self._owner.passes(pdu.dev_id, pdu.function_code, pdu.encode())

@@ -18,7 +18,7 @@ from drivers.modbus.link import Broken, Link, open_serial
 from drivers.modbus.rtu import Found, find_reply
 from drivers.modbus.serial_line import discard
 from drivers.modbus.silence import Silence
-from drivers.modbus.tcp import forget_when_closed, part_in_order
+from drivers.modbus.tcp import forget_when_closed, part_in_order, unread
 from drivers.modbus.tls import client_context, ended_early, explain, server_name
 from drivers.modbus.transport import RtuOverTcp, Serial, Tls, Transport
 from gateway.domain.errors import ConfigError
@@ -218,6 +218,8 @@ class Wire:
         why = job.why_not(now)
         if why is None and not terms.numbered:
             why = terms.late.why_not(unit, function, now)
+        if why is None and isinstance(self._to, RtuOverTcp) and unread(self._link.transport):
+            why = "bytes that nobody asked for have come and must be read first"
         if why is not None:
             raise _Withheld(why)
         discard(self._link.transport, unsent=False)

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from drivers.modbus.frames import Ambiguous, Echoed, NotSent
+from drivers.modbus.frames import Ambiguous, Echoed, NotSent, Priority, ReadBits, ReadWords
 from drivers.modbus.transport import RtuOverTcp, Serial, Tcp
-from tests.fakes.modbus_bus import coil, off, pulse, running
+from tests.fakes.modbus_bus import coil, job, off, pulse, running, words
 from tests.fakes.modbus_rig import until
 from tests.fakes.modbus_units import Unit
 from tests.fakes.rtu_line import Act, adapter, device_server
@@ -68,6 +68,37 @@ async def test_fault_11_polls_of_a_silent_unit_are_held_back_and_an_unlock_never
         end.line.always.clear()
         assert isinstance(await bus.carry_out(pulse(2)), Echoed)
         assert isinstance(await bus.carry_out(coil(2)), Echoed)
+
+
+async def test_fault_11_polls_that_wait_already_are_dropped_when_their_unit_falls_silent() -> None:
+    async with device_server(1, 2) as server, running(RtuOverTcp("127.0.0.1", server.port), 1, 2) as bus:
+        assert isinstance(await bus.carry_out(coil(1)), Echoed)
+        server.line.always[2] = Act(deaf=True)
+        began = time.monotonic()
+        kinds = [coil(2), words(2), words(2, function=4), coil(2), words(2), words(2, function=4)]
+        results = await asyncio.gather(*(bus.carry_out(kind) for kind in kinds))
+        assert [type(r) for r in results] == [Ambiguous] * 2 + [NotSent] * 4
+        assert time.monotonic() - began < 4 * bus.timeout_s
+
+
+async def test_fault_11_a_read_back_does_not_queue_behind_the_proofs_of_dead_units() -> None:
+    """A pulse is over in half a second: a read-back behind eight time-outs would prove nothing."""
+    async with device_server(HEALTHY, *DEAD) as server:
+        to = RtuOverTcp("127.0.0.1", server.port)
+        async with running(to, HEALTHY, *DEAD) as bus:
+            assert isinstance(await bus.carry_out(coil(HEALTHY)), Echoed)
+            for unit in DEAD:
+                server.line.always[unit] = Act(deaf=True)
+                await bus.carry_out(off(unit))
+            others = [
+                asyncio.create_task(bus.carry_out(job(ReadWords(unit, 3, 0), Priority.LOCK))) for unit in DEAD
+            ]
+            await until(lambda: bool(server.line.of(DEAD[0], 3)))
+            began = time.monotonic()
+            seen = await bus.carry_out(job(ReadBits(HEALTHY, 1, 0), Priority.LOCK))
+            assert isinstance(seen, Echoed)
+            assert time.monotonic() - began < bus.timeout_s + FRAME_S
+            await asyncio.gather(*others)
 
 
 @contextlib.asynccontextmanager

@@ -204,6 +204,19 @@ async def test_faults_7_and_8_a_wrong_reply_is_no_proof_and_ends_the_link(
         assert isinstance(await it.bus.carry_out(coil(3)), Echoed)
 
 
+async def test_fault_8_a_reply_that_has_come_and_was_not_read_yet_answers_no_later_request(
+    setup: Open,
+) -> None:
+    """A loop that was busy finds the stray reply and the next request's turn at the same moment."""
+    async with setup(3) as it:
+        assert isinstance(await it.bus.carry_out(coil(3)), Echoed)
+        await asyncio.sleep(0.02)
+        it.line.say(frame(3, b"\x01\x01\x01"))  # coil 0 is ON: it is not
+        time.sleep(0.02)  # noqa: ASYNC251  # nothing is read meanwhile
+        result = await it.bus.carry_out(coil(3))
+        assert isinstance(result, NotSent) or (isinstance(result, Echoed) and result.bits == (False,))
+
+
 async def test_fault_6_the_first_silence_behind_a_device_server_cuts_and_the_next_does_not() -> None:
     async with device_server(3, 4) as server, running(RtuOverTcp("127.0.0.1", server.port), 3, 4) as bus:
         for unit in (3, 4):
