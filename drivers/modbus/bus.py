@@ -173,8 +173,7 @@ class ModbusBus:
         )
         self._up.set()
         while wire.alive:
-            await wire.quiet()
-            if not wire.alive:
+            if not await wire.quiet():
                 break  # it was told while nobody waited for it
             job = self._queue.pop()
             if job is not None:

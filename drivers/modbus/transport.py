@@ -1,6 +1,6 @@
 """How an endpoint is reached: the four ways of Modbus, as data."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -31,12 +31,13 @@ class RtuOverTcp:
         return f"rtu+tcp://{_host(self.host)}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Tls:
     """Modbus/TCP Security: Modbus TCP inside mutual TLS (MB-TCP-Security v36)."""
 
     host: str
     port: int = 802
+    _: KW_ONLY
     ca_file: Path
     """PEM: who signed the device's certificate."""
     certificate_file: Path

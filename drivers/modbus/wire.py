@@ -115,18 +115,19 @@ class Wire:
         transport, _ = await loop.create_connection(lambda: link, to.host, to.port)
         return transport
 
-    async def quiet(self) -> None:
-        """Wait until the line has been silent for as long as it must be between two frames."""
+    async def quiet(self) -> bool:
+        """Wait until the line has been silent as long as it must be between two frames. False: link lost."""
         began_ns = self._terms.clock.monotonic_ns()
         while self.alive and self._gap_ns:
             now = self._terms.clock.monotonic_ns()
             left_ns = self._moved_ns + self._gap_ns - now
             if left_ns <= 0:
-                return
+                break
             if now - began_ns > self._gap_ns + self._terms.timeout_s * 1e9:
                 self.abort("the line is never quiet: something talks on it without being asked")
-                return
+                break
             await asyncio.sleep(left_ns / 1e9)
+        return self.alive
 
     async def exchange(self, job: Job) -> Result:
         """Send one request and wait for its answer. Raises Forbidden for a banned frame."""
