@@ -13,6 +13,7 @@ from drivers.modbus.planning import interim_guard
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
+from drivers.modbus.transport import Tcp
 from drivers.simulators.door_controller import PULSES, DoorController
 from gateway.domain.decisions import Grant
 from gateway.domain.doors import DoorHealth
@@ -95,7 +96,7 @@ async def rig(
         if not listening:
             await device.refuse()
         bus = ModbusBus(
-            host=device.host, port=device.port, timeout_s=timeout_s, guard=interim_guard(known), clock=clock
+            Tcp(device.host, device.port), timeout_s=timeout_s, guard=interim_guard(known), clock=clock
         )
         told: list[DoorHealth] = []
         made = [
