@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.planning import interim_guard
+from drivers.modbus.plan import OutputPlan
+from drivers.modbus.planning import interim_guard, output_plan, unit_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
+from drivers.modbus.unit import Unit
 from gateway.domain.doors import DoorHealth
 from gateway.domain.errors import ConfigError
-from gateway.domain.ids import AccessPointId
+from gateway.domain.ids import AccessPointId, DoorId
 from gateway.resources import data
 from gateway.settings import Device, Door, Site
 from gateway.telemetry.clock import SystemClock
@@ -35,14 +37,17 @@ class Doors:
         }
         buses: dict[tuple[str, int], tuple[ModbusBus, Device]] = {}
         devices = {d.id: d for d in site.devices}
-        for i, door in enumerate(site.doors):
+        plans = _plans(site, profiles, devices)
+        units: dict[str, Unit] = {}
+        for door in site.doors:
             device = devices[door.device]
-            bus = _bus(buses, device, profiles[device.id], devices)
-            made = doors._door(door, device, bus, profiles[device.id], f"doors[{i}]")
-            for point in site.access_points:
-                if point.door == door.id:
-                    made.access_point_id = AccessPointId(point.id)
-                    doors._doors[point.id] = made
+            if device.id not in units:
+                bus = _bus(buses, device, profiles[device.id], devices)
+                used = [p for d in site.doors if d.device == device.id for p in plans[d.id]]
+                units[device.id] = _unit(bus, device, profiles[device.id], used)
+            serves = frozenset(AccessPointId(p.id) for p in site.access_points if p.door == door.id)
+            made = doors._door(door, units[device.id], plans[door.id], profiles[device.id], serves)
+            doors._doors.update(dict.fromkeys(serves, made))
             doors._pulses[door.id] = door.pulse_ms * 1_000_000
         return doors
 
@@ -69,17 +74,51 @@ class Doors:
         for listener in self._listener:
             listener(health)
 
-    def _door(self, door: Door, device: Device, bus: ModbusBus, profile: Profile, key: str) -> RelayDoor:
+    def _door(
+        self,
+        door: Door,
+        unit: Unit,
+        plans: tuple[OutputPlan, OutputPlan],
+        profile: Profile,
+        serves: frozenset[AccessPointId],
+    ) -> RelayDoor:
         return RelayDoor(
-            access_point_id=AccessPointId(door.id),
-            bus=bus,
-            profile=profile,
-            unit=device.unit or profile.unit,
-            channel=door.channel,
-            pulse_ms=door.pulse_ms,
+            door_id=DoorId(door.id),
+            serves=serves,
+            unit=unit,
+            plan=plans[0],
+            extended=plans[1],
+            facts={"profile": profile.name, "verified": profile.verified},
             on_health=self._tell,
-            where=key,
         )
+
+
+def _plans(
+    site: Site, profiles: dict[str, Profile], devices: dict[str, Device]
+) -> dict[str, tuple[OutputPlan, OutputPlan]]:
+    """Both lengths of each door's pulse."""
+    found = {}
+    for i, door in enumerate(site.doors):
+        device, where = devices[door.device], f"doors[{i}]"
+        profile = profiles[device.id]
+        unit, channel = device.unit or profile.unit, door.channel
+        normal, extended = (
+            output_plan(profile, unit=unit, channel=channel, pulse_ms=ms, where=where)
+            for ms in (door.pulse_ms, door.extended_pulse_ms or door.pulse_ms)
+        )
+        found[door.id] = (normal, extended)
+    return found
+
+
+def _unit(bus: ModbusBus, device: Device, profile: Profile, used: list[OutputPlan]) -> Unit:
+    plan = unit_plan(
+        profile,
+        unit=device.unit or profile.unit,
+        outputs=used,
+        spare=device.spare_channel,
+        where=f"devices: {device.id}",
+    )
+    return Unit(bus, plan)
 
 
 def _bus(

@@ -345,7 +345,7 @@ class ModbusBus:
 
     async def _live(self) -> None:
         wait = FIRST_WAIT_S
-        while True:
+        while self._wanted():
             wire = self._open()
             try:
                 if await wire.open():
@@ -364,6 +364,10 @@ class ModbusBus:
             wait = FIRST_WAIT_S if wire.answered else min(wait * 2, LONGEST_WAIT_S)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
 
+    def _wanted(self) -> bool:
+        """Not detached: before Python 3.12 ``wait_for`` loses a cancellation that comes together with a reply."""
+        return self._task is asyncio.current_task()
+
     async def _serve(self, wire: _Wire) -> None:
         """Carry out jobs until the link ends."""
         self._wire = wire
@@ -371,7 +375,7 @@ class ModbusBus:
         self.epoch += 1
         self._say(f"connected to {self.endpoint}")
         self._up.set()
-        while wire.alive:
+        while wire.alive and self._wanted():
             job = self._queue.pop()
             if job is not None:
                 await self._exchange(wire, job)

@@ -146,5 +146,3 @@ def _row(place: Place, count: int, unit: int) -> Read:
         return ReadBits(unit, _CODES[place.space], place.first, count if place.stride == 1 else 1)
     words = 1 if place.packed or place.stride != place.words else min(count * place.words, 60)
     return ReadWords(unit, _WORDS[place.space], place.first, max(words, place.words))
-
-
