@@ -68,8 +68,8 @@ class UnitLink:
 
     @property
     def meter(self) -> Meter:
-        """Round trips and failures."""
-        return self.bus.meter
+        """Round trips and failures of this unit."""
+        return self.bus.meter_of(self.unit)
 
     def why_quiet(self) -> str | None:
         """For ``Job.unless`` of whatever can wait."""

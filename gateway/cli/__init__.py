@@ -20,6 +20,7 @@ class _Lazy(click.Group):
         "enrol": "enrol",
         "models": "models",
         "audit": "audit",
+        "door": "door",
         "demo": "demo",
         "trial": "trial",
         "evaluate": "evaluate",

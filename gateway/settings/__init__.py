@@ -19,7 +19,7 @@ from gateway.settings.openings import (
     Turnstile,
     TurnstileSensors,
 )
-from gateway.settings.rules import check
+from gateway.settings.rules import check, inputs_of
 from gateway.settings.sections import (
     UNSAFE_PULSE,
     AccessPoint,
@@ -49,6 +49,7 @@ __all__ = [
     "Turnstile",
     "TurnstileSensors",
     "Vision",
+    "inputs_of",
     "load",
     "parse",
 ]

@@ -15,6 +15,21 @@ def check(site: Site, source: str) -> None:
     _Rules(site, source).check()
 
 
+def inputs_of(site: Site) -> Iterator[tuple[Input, str]]:
+    """Every wire to an input, with its key in the site file."""
+    for i, door in enumerate(site.doors):
+        for name in ("contact", "bolt", "rex", "tamper", "fire"):
+            if (wire := getattr(door.sensors, name)) is not None:
+                yield wire, f"doors[{i}].sensors.{name}"
+    for i, turnstile in enumerate(site.turnstiles):
+        for name in ("free", "tamper", "fire"):
+            if (wire := getattr(turnstile.sensors, name)) is not None:
+                yield wire, f"turnstiles[{i}].sensors.{name}"
+        for way, lane in turnstile.lanes():
+            if lane.passed is not None:
+                yield lane.passed, f"turnstiles[{i}].{way}.passed"
+
+
 class _Rules:
     """One pass over one site."""
 
@@ -102,26 +117,13 @@ class _Rules:
     def _check_inputs(self) -> None:
         """A wire tells one thing; only the fire panel's may tell it to several doors."""
         taken: dict[tuple[str, int], str] = {}
-        for wire, key in self._inputs():
+        for wire, key in inputs_of(self.site):
             if wire.device not in self.devices:
                 self._fail(f"{key}.device", f'no device has the id "{wire.device}"')
             place = (wire.device, wire.input)
             if place in taken and not (key.endswith(".fire") and taken[place].endswith(".fire")):
                 self._fail(f"{key}.input", f"input {wire.input} of {wire.device} is {taken[place]}'s")
             taken[place] = key
-
-    def _inputs(self) -> Iterator[tuple[Input, str]]:
-        for i, door in enumerate(self.site.doors):
-            for name in ("contact", "bolt", "rex", "tamper", "fire"):
-                if (wire := getattr(door.sensors, name)) is not None:
-                    yield wire, f"doors[{i}].sensors.{name}"
-        for i, turnstile in enumerate(self.site.turnstiles):
-            for name in ("free", "tamper", "fire"):
-                if (wire := getattr(turnstile.sensors, name)) is not None:
-                    yield wire, f"turnstiles[{i}].sensors.{name}"
-            for way, lane in turnstile.lanes():
-                if lane.passed is not None:
-                    yield lane.passed, f"turnstiles[{i}].{way}.passed"
 
     def _check_access_points(self) -> None:
         cameras = {c.id for c in self.site.cameras}

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import WRITE_COILS, WRITE_WORDS
-from drivers.modbus.guard import Forbidden, Guard
+from drivers.modbus.guard import Guard
 from drivers.modbus.plan import OutputPlan, UnitRules
 from drivers.modbus.planning import output_plan, unit_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
 from drivers.modbus.relay_door import RelayDoor
 from drivers.modbus.relay_line import Exclusive
+from drivers.modbus.transport import Tcp
 from drivers.modbus.unit import Unit
 from drivers.simulators.door_controller import PULSES, DoorController
 from gateway.domain.decisions import Grant
@@ -86,25 +86,6 @@ class Rig:
         return float("inf") if began is not None else longest
 
 
-class RulesGuard(Guard):
-    """Lets the writes of one unit's plan pass, and all reads."""
-
-    def __init__(self, rules: dict[int, UnitRules]) -> None:
-        self.__dict__["rules"] = rules
-
-    def check(self, unit: int, function: int, data: bytes) -> None:
-        if function <= 4:
-            return
-        address, value = int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")
-        assert function not in {WRITE_COILS, WRITE_WORDS}
-        known = self.__dict__["rules"]
-        if unit not in known or not any(
-            a.function == function and a.first <= address <= a.last and a.low <= value <= a.high
-            for a in known[unit].allowed
-        ):
-            raise Forbidden(f"unit {unit} function {function}: {address:#x} {value:#x} toggles or opens")
-
-
 def dead_rules(known: Profile) -> UnitRules:
     """For a unit 2 that does not answer, on relay 2."""
     plan = output_plan(known, unit=2, channel=2, pulse_ms=PULSE_MS, where="test")
@@ -149,8 +130,8 @@ async def rig(
     async with board or DoorController() as device:
         if not listening:
             await device.refuse()
-        guard = RulesGuard({1: whole.rules, 2: dead_rules(known)})
-        bus = ModbusBus(host=device.host, port=device.port, timeout_s=timeout_s, guard=guard, clock=clock)
+        guard = Guard({1: whole.rules, 2: dead_rules(known)})
+        bus = ModbusBus(Tcp(device.host, device.port), timeout_s=timeout_s, guard=guard, clock=clock)
         unit = Unit(bus, whole, poll_s=input_poll_s, look_s=poll_s)
         told: list[DoorHealth] = []
         group = Exclusive() if turnstile else None

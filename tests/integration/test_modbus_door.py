@@ -147,7 +147,7 @@ async def test_a_listener_that_fails_does_not_stop_the_bus() -> None:
 async def test_a_library_that_tries_again_is_stopped_on_the_send_path() -> None:
     async with rig(poll_s=5) as setup:
         setup.board.faults.once(Fault(kind=FaultKind.SILENT, **ON_UNLOCK))
-        context = setup.bus._wire._client.ctx
+        context = setup.bus._wire._link
         context.retries = 3
         context.comm_params.timeout_connect = TIMEOUT_S / 5  # so that its own time-out comes before ours
         actuation = await setup.door.unlock(setup.grant())

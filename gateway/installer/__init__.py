@@ -1,0 +1,1 @@
+"""What an installer does at a door: test it, watch it, find out what answers."""
