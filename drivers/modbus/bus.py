@@ -140,7 +140,7 @@ class ModbusBus:
 
     async def _live(self) -> None:
         wait = FIRST_WAIT_S
-        while True:
+        while self._wanted():
             wire = Wire(self._terms)
             try:
                 if await wire.open():
@@ -161,6 +161,10 @@ class ModbusBus:
             wait = FIRST_WAIT_S if wire.answered else min(wait * 2, LONGEST_WAIT_S)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
 
+    def _wanted(self) -> bool:
+        """Not detached: before Python 3.12 ``wait_for`` loses a cancellation that comes together with a reply."""
+        return self._task is asyncio.current_task()
+
     async def _serve(self, wire: Wire) -> None:
         """Carry out jobs until the link ends."""
         self._wire = wire
@@ -172,7 +176,7 @@ class ModbusBus:
             f"TLS agreed with {self.endpoint}, no reply yet" if tls else f"connected to {self.endpoint}"
         )
         self._up.set()
-        while wire.alive:
+        while wire.alive and self._wanted():
             if not await wire.quiet():
                 break  # it was told while nobody waited for it
             job = self._queue.pop()
