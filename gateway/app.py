@@ -76,7 +76,7 @@ class Gateway:
             health = self.doors.of(point.id).health()
             if point.liveness == "off":
                 health = replace(health, alarms=health.alarms | {"liveness_off"})
-            found[health.access_point_id] = health
+            found[AccessPointId(point.id)] = health
         return found
 
     @property
@@ -122,8 +122,12 @@ class Gateway:
         """A door's link or alarms changed."""
         self.recorder.note(
             EventKind.DOOR_STATE,
-            {"link": health.link.value, "detail": health.detail, "alarms": [*sorted(health.alarms)]},
-            health.access_point_id,
+            {
+                "door": health.door_id,
+                "link": health.link.value,
+                "detail": health.detail,
+                "alarms": [*sorted(health.alarms)],
+            },
         )
 
     def take_decided(self, decided: Decided) -> None:

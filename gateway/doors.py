@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from drivers.modbus.sensors import DoorSensors, InputRef, SensorMap
+from drivers.modbus.unit import Unit
+
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.guard import Guard
 from drivers.modbus.plan import UnitRules
 from drivers.modbus.relay_door import RelayDoor
 from drivers.modbus.relay_line import Exclusive
-from drivers.modbus.sensors import DoorSensors, InputRef, SensorMap
-from drivers.modbus.unit import Unit
 from gateway.domain.doors import DoorHealth
 from gateway.domain.ids import AccessPointId, DoorId
 from gateway.domain.readings import Direction, Sensor
@@ -35,9 +36,7 @@ class Doors:
     _listeners: list[Callable[[DoorHealth], None]] = field(default_factory=list)
 
     @classmethod
-    def of_site(
-        cls, site: Site, *, only: Collection[str] | None = None, read_only: bool = False
-    ) -> "Doors":
+    def of_site(cls, site: Site, *, only: Collection[str] | None = None, read_only: bool = False) -> "Doors":
         """Compose all doors and turnstiles, or ``only`` these. Raises ConfigError naming key and fix.
 
         ``read_only`` makes sensors and no locks, and nothing can be written.

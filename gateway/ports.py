@@ -3,16 +3,16 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.decisions import Grant
-from gateway.domain.doors import Actuation, DoorHealth
+from gateway.domain.doors import Actuation, DoorHealth, Release
 from gateway.domain.enrolment import PhotoFace, SealedTemplate, StoredPerson
 from gateway.domain.events import Event, EventDraft
 from gateway.domain.faces import Image
-from gateway.domain.ids import AccessPointId, GatewayId, ModelId, PersonId
+from gateway.domain.ids import AccessPointId, DoorId, GatewayId, ModelId, PersonId
+from gateway.domain.readings import Readings
 
 
 class Clock(Protocol):
@@ -148,19 +148,20 @@ class Sealer(Protocol):
 
 
 class Door(Protocol):
-    """One access point's lock."""
+    """One lock: a door's, or one direction of a turnstile."""
 
-    access_point_id: AccessPointId
+    door_id: DoorId
 
     async def start(self) -> None:
         """Begin connecting; every owned output goes OFF before the first unlock. Idempotent."""
         ...
 
-    async def unlock(self, grant: Grant) -> Actuation:
-        """At most one pulse per grant, and none after ``grant.expires_ns``.
+    async def unlock(self, order: Release) -> Actuation:
+        """At most one pulse per order, and none after ``order.expires_ns``.
 
         Device trouble is in the outcome, never raised; a second call with the same grant id sends
-        nothing. Cancellation leaves the device to end its own pulse.
+        nothing. Cancellation leaves the pulse to end as if nobody had called. Raises InvariantBroken
+        for a grant of an access point that this lock does not serve.
         """
         ...
 
@@ -174,6 +175,25 @@ class Door(Protocol):
 
     async def aclose(self) -> None:
         """OFF, then disconnect. Idempotent."""
+        ...
+
+
+class Sensors(Protocol):
+    """What is fitted to one door or turnstile. Nothing here waits."""
+
+    def subscribe(self, on_readings: Callable[[Readings], None]) -> None:
+        """``on_readings`` is called with every look, about ten times a second, and must not raise.
+
+        It is also called when a device can no longer be read: then what it would say is None.
+        """
+        ...
+
+    def latest(self) -> Readings:
+        """The last look. Its ``at_ns`` is that of the oldest part that is not None."""
+        ...
+
+    def alarms(self) -> frozenset[str]:
+        """What is wrong with the sensors themselves, now or within the last minute."""
         ...
 
 

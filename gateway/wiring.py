@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from drivers.modbus.transport import RtuOverTcp, Serial, Tcp, Tls, Transport
+
 from drivers.modbus.plan import OutputPlan, PulseClass, UnitPlan
 from drivers.modbus.planning import DOOR_PULSE_MS, TURNSTILE_PULSE_MS, output_plan, unit_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
-from drivers.modbus.transport import RtuOverTcp, Serial, Tcp, Tls, Transport
 from gateway.domain.errors import ConfigError
 from gateway.resources import data
 from gateway.settings import UNSAFE_PULSE, Device, Site, inputs_of

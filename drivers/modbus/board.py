@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from drivers.modbus.alarms import Alarms
-from drivers.modbus.bus import ModbusBus
+from drivers.modbus.unit_link import UnitLink
 from gateway.domain.doors import DoorHealth, Link
-from gateway.domain.ids import AccessPointId
+from gateway.domain.ids import DoorId
 
 _log = structlog.get_logger(__name__)
 
@@ -17,22 +17,22 @@ class HealthBoard:
 
     def __init__(
         self,
-        access_point_id: AccessPointId,
-        bus: ModbusBus,
+        door_id: DoorId,
+        unit: UnitLink,
         facts: Mapping[str, str],
         on_health: Callable[[DoorHealth], None],
     ) -> None:
-        self.access_point_id = access_point_id
+        self.door_id = door_id
         self.link = Link.DOWN
-        self.detail = bus.detail
+        self.detail = unit.bus.detail
         self._alarms = Alarms()
-        self._bus, self._facts, self._on_health = bus, dict(facts), on_health
+        self._unit, self._facts, self._on_health = unit, dict(facts), on_health
         self._told: tuple[Link, str, frozenset[str]] | None = None
 
     def set_link(self, link: Link, detail: str) -> None:
         """The path to the lock is in this state."""
         if link is not self.link:
-            _log.info("door_link", access_point=self.access_point_id, link=link.value, detail=detail)
+            _log.info("door_link", door=self.door_id, link=link.value, detail=detail)
         self.link, self.detail = link, detail
         self.tell()
 
@@ -45,7 +45,7 @@ class HealthBoard:
     def flash(self, alarm: str, why: str) -> None:
         """Raise an alarm for a minute."""
         self._log_new(alarm, why)
-        self._alarms.flash(alarm, self._bus.clock.monotonic_ns())
+        self._alarms.flash(alarm, self._unit.clock.monotonic_ns())
         self.tell()
 
     def clear(self, alarm: str) -> None:
@@ -63,18 +63,18 @@ class HealthBoard:
 
     def health(self) -> DoorHealth:
         """Last known state; never blocks."""
-        meter = self._bus.meter
+        meter = self._unit.meter
         return DoorHealth(
-            access_point_id=self.access_point_id,
+            door_id=self.door_id,
             link=self.link,
             detail=self.detail,
             last_ok_ns=meter.last_ok_ns,
             rtt_p99_ms=meter.rtt_p99_ms,
             failures=meter.failures,
-            alarms=self._alarms.at(self._bus.clock.monotonic_ns()),
+            alarms=self._alarms.at(self._unit.clock.monotonic_ns()),
             facts=self._facts,
         )
 
     def _log_new(self, alarm: str, why: str) -> None:
-        if alarm not in self._alarms.at(self._bus.clock.monotonic_ns()):
-            _log.warning("door_alarm", access_point=self.access_point_id, alarm=alarm, why=why)
+        if alarm not in self._alarms.at(self._unit.clock.monotonic_ns()):
+            _log.warning("door_alarm", door=self.door_id, alarm=alarm, why=why)

@@ -202,17 +202,17 @@ class JobQueue:
     """Jobs by priority, and within one priority in the order they came."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Job]] = []
+        self._heap: list[tuple[int, bool, int, Job]] = []
         self._order = itertools.count()
 
-    def push(self, job: Job) -> None:
-        """Add a job."""
-        heapq.heappush(self._heap, (job.priority, next(self._order), job))
+    def push(self, job: Job, *, last: bool = False) -> None:
+        """Add a job; ``last``: behind all others of its priority, because it may take a time-out."""
+        heapq.heappush(self._heap, (job.priority, last, next(self._order), job))
 
     def pop(self) -> Job | None:
         """The next job that somebody still waits for, None when there is none."""
         while self._heap:
-            job = heapq.heappop(self._heap)[2]
+            job = heapq.heappop(self._heap)[3]
             if not job.future.done():
                 return job
         return None

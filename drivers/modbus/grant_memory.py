@@ -3,8 +3,7 @@
 import asyncio
 from collections import OrderedDict
 
-from gateway.domain.decisions import Grant
-from gateway.domain.doors import Actuation
+from gateway.domain.doors import Actuation, Release
 from gateway.domain.ids import GrantId
 
 _KEEP = 256
@@ -22,7 +21,7 @@ class GrantMemory:
         entry = self._known.get(grant_id)
         return None if entry is None else entry[1]
 
-    def begin(self, grant: Grant, now_ns: int) -> "asyncio.Future[Actuation] | None":
+    def begin(self, order: Release, now_ns: int) -> "asyncio.Future[Actuation] | None":
         """Note that a grant is being carried out; None when too many are remembered to take one more.
 
         Only expired grants are forgotten: those send nothing, remembered or not.
@@ -32,5 +31,5 @@ class GrantMemory:
         if len(self._known) >= _MOST:
             return None
         outcome: asyncio.Future[Actuation] = asyncio.get_running_loop().create_future()
-        self._known[grant.grant_id] = (grant.expires_ns, outcome)
+        self._known[order.grant_id] = (order.expires_ns, outcome)
         return outcome

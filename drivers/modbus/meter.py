@@ -1,4 +1,4 @@
-"""What a bus has measured of itself."""
+"""What a bus has measured of itself and of its units."""
 
 from collections import deque
 
@@ -37,3 +37,25 @@ class Meter:
             return None
         ordered = sorted(self._rtt_ns)
         return round(ordered[(len(ordered) * 99 - 1) // 100] / 1e6, 3)
+
+
+class Meters:
+    """One meter of the whole bus, and one of each unit."""
+
+    def __init__(self) -> None:
+        self.all = Meter()
+        self._units: dict[int, Meter] = {}
+
+    def of(self, unit: int) -> Meter:
+        """Of this unit alone; made when first asked for."""
+        return self._units.setdefault(unit, Meter())
+
+    def count(self, unit: int, result: Result) -> None:
+        """Take in what became of a request to this unit."""
+        self.all.count(result)
+        self.of(unit).count(result)
+
+    def failed(self) -> None:
+        """A connection failed, and with it every unit."""
+        for meter in (self.all, *self._units.values()):
+            meter.failed()

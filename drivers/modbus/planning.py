@@ -13,7 +13,7 @@ from drivers.modbus.frames import (
     WriteWords,
     function_of,
 )
-from drivers.modbus.guard import Guard, PulseRange
+from drivers.modbus.guard import Guard
 from drivers.modbus.places import check_of, field_of, setting_write
 from drivers.modbus.plan import (
     Allow,
@@ -252,12 +252,14 @@ def _allow(write: Write) -> tuple[Allow, ...]:
 
 
 def interim_guard(profile: Profile) -> Guard:
-    """What may be sent to a class A board, until the guard takes ``UnitRules``."""
+    """What may be sent to class A boards of any unit, until the composition gives the rules of its plans."""
     out, (low, high) = profile.outputs, DOOR_PULSE_MS
-    banned = frozenset(b.address for b in profile.banned)
-    if not isinstance(out.pulse, TicksPulse):
-        return Guard(banned=banned)
-    base, unit = out.pulse.base + out.first, out.pulse.unit_ms
-    return Guard(
-        pulses=(PulseRange(base, base + out.count - 1, -(-low // unit), high // unit),), banned=banned
-    )
+    allowed = [Allow(function=5, first=out.first, last=out.first + out.count - 1, low=0, high=0)]
+    if isinstance(out.pulse, TicksPulse):
+        base, unit = out.pulse.base + out.first, out.pulse.unit_ms
+        pulses = Allow(
+            function=5, first=base, last=base + out.count - 1, low=-(-low // unit), high=high // unit
+        )
+        allowed.append(pulses)
+    banned = tuple(Ban(address=b.address, why=b.why) for b in profile.banned)
+    return Guard(dict.fromkeys(range(1, 248), UnitRules(allowed=tuple(allowed), banned=banned)))

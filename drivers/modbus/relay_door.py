@@ -1,31 +1,34 @@
-"""A door on one relay of a Modbus board that times its pulses itself."""
+"""A door on one relay of a Modbus device, whoever ends its pulse."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
 
+from drivers.modbus.alarms import UNSAFE_PROFILE
 from drivers.modbus.attempt import Attempt
 from drivers.modbus.board import HealthBoard
-from drivers.modbus.bus import ModbusBus
+from drivers.modbus.facts import describe
 from drivers.modbus.frames import Priority
 from drivers.modbus.grant_memory import GrantMemory
-from drivers.modbus.planning import output_plan
-from drivers.modbus.profile import Profile
-from drivers.modbus.relay_line import RelayLine, Trouble
-from drivers.modbus.watch import POLL_S, Watch
-from gateway.domain.decisions import Grant
-from gateway.domain.doors import Actuation, DoorHealth, Link, Outcome
-from gateway.domain.errors import InvariantBroken
-from gateway.domain.ids import AccessPointId
+from drivers.modbus.held_output import HeldOutput
+from drivers.modbus.plan import OutputPlan, PulseClass
+from drivers.modbus.relay_line import Exclusive, RelayLine, Trouble
+from drivers.modbus.unit import Unit
+from drivers.modbus.watch import Watch
+from gateway.domain.doors import Actuation, DoorHealth, Link, Outcome, Release
+from gateway.domain.errors import ConfigError, InvariantBroken
+from gateway.domain.ids import AccessPointId, DoorId
 
 _log = structlog.get_logger(__name__)
 
 QUEUE: Final = 2
-"""Grants that may wait while one is carried out."""
+"""Orders that may wait while one is carried out."""
 _LAST_CHANCE_S: Final = 1.0
 """How long a closing door with a pulse running waits for a broken link."""
+_LAST_TRIES: Final = 3
+_LAST_PAUSE_S: Final = 0.25
 
 
 def _nobody(_health: DoorHealth) -> None:
@@ -33,72 +36,87 @@ def _nobody(_health: DoorHealth) -> None:
 
 
 class RelayDoor:
-    """``ports.Door`` on a shared bus. Raises ConfigError for a channel or pulse the profile cannot hold.
+    """``ports.Door`` on one relay of a unit. Raises ConfigError for a class C device nobody allowed.
 
-    ``where`` names file and key in that error; ``pulse_ms`` is the length of the pulse, timed by the device.
+    ``serves`` are the access points whose grants it takes; ``plan`` and ``extended`` the two lengths of its
+    pulse; ``exclusive`` the outputs never to be ON together with this one. On a ``turnstile`` nothing is ever
+    sent twice. ``facts`` are put before those the door knows of itself.
     """
 
     def __init__(
         self,
         *,
-        access_point_id: AccessPointId,
-        bus: ModbusBus,
-        profile: Profile,
-        unit: int,
-        channel: int,
-        pulse_ms: int,
+        door_id: DoorId,
+        serves: frozenset[AccessPointId],
+        unit: Unit,
+        plan: OutputPlan,
+        extended: OutputPlan | None = None,
+        exclusive: Exclusive | None = None,
+        turnstile: bool = False,
+        unsafe_allowed: bool = False,
+        facts: Mapping[str, str] | None = None,
         on_health: Callable[[DoorHealth], None] = _nobody,
-        where: str = "access point",
-        poll_s: float = POLL_S,
     ) -> None:
-        plan = output_plan(profile, unit=unit, channel=channel, pulse_ms=pulse_ms, where=where)
-        facts = {
-            "profile": profile.name,
-            "class": "A: one frame, the device ends the pulse",
-            "verified": profile.verified,
-            "endpoint": bus.endpoint,
-            "unit": str(unit),
-            "relay": str(channel),
-            "pulse_ms": str(pulse_ms),
-        }
-        self.access_point_id = access_point_id
-        self._bus, self._clock = bus, bus.clock
-        self._line = RelayLine(bus, plan)
-        self._board = HealthBoard(access_point_id, bus, facts, on_health)
-        self._watch = Watch(self._line, self._board, poll_s=poll_s)
+        unsafe = unit.plan.pulse_class is PulseClass.C
+        if unsafe and not unsafe_allowed:
+            raise ConfigError(
+                f"door {door_id}: unit {unit.plan.unit} of {unit.bus.endpoint} keeps its outputs ON when the "
+                "gateway dies (class C); use another device, or allow it in words with unsafe_pulse"
+            )
+        self.door_id, self.serves = door_id, serves
+        self.line = RelayLine(unit.link, plan, extended)
+        known = {**(facts or {}), **describe(unit.plan, self.line)}
+        self.board = HealthBoard(door_id, unit.link, known, on_health)
+        self.watch = Watch(self.line, self.board, unit.why_unarmed)
+        self._unit, self._clock, self._turnstile = unit, unit.link.clock, turnstile
+        self._held = None if plan.timed else HeldOutput(self.line, self.board)
+        self._exclusive = exclusive
         self._memory = GrantMemory()
         self._turn = asyncio.Lock()
         self._inside = 0
-        self._closing = False
-        self._task: asyncio.Task[None] | None = None
+        self._started = self._closing = False
+        if exclusive is not None:
+            exclusive.join(self.line)
+        if unsafe:
+            self.board.stand(UNSAFE_PROFILE, "nothing ends a pulse if the gateway dies")
 
     async def start(self) -> None:
         """Begin connecting; returns at once. Idempotent."""
-        if self._task is not None or self._closing:
+        if self._started or self._closing:
             return
-        self._bus.attach(self._watch.link_changed)
-        self._task = asyncio.create_task(self._watch.run(), name=f"door {self.access_point_id}")
-        self._task.add_done_callback(self._watch_ended)
-        self._watch.link_changed()
+        self._started = True
+        self._unit.enter(self)
 
     def health(self) -> DoorHealth:
         """Last known state; never blocks."""
-        return self._board.health()
+        return self.board.health()
 
-    async def unlock(self, grant: Grant) -> Actuation:
-        """At most one pulse per grant, and none after it expires. Raises InvariantBroken for another's grant.
+    def neglected(self) -> bool:
+        """For the unit: an OFF is overdue and nobody writes it."""
+        return self._held is not None and self._held.neglected()
+
+    async def unlock(self, order: Release) -> Actuation:
+        """At most one pulse per order, and none after it expires. Raises InvariantBroken for another's grant.
 
         A frame that left is never sent again, whatever the reply; only "busy, nothing done" is, once.
         """
-        if grant.access_point_id != self.access_point_id:
-            raise InvariantBroken(f"grant for {grant.access_point_id} was given to {self.access_point_id}")
-        known = self._memory.find(grant.grant_id)
+        point = getattr(order, "access_point_id", None)
+        if point is not None and point not in self.serves:
+            raise InvariantBroken(f"grant for {point} was given to door {self.door_id}")
+        known = self._memory.find(order.grant_id)
         if known is not None:
             return await asyncio.shield(known)
-        outcome = self._memory.begin(grant, self._clock.monotonic_ns())
+        outcome = self._memory.begin(order, self._clock.monotonic_ns())
         if outcome is None:
             return self._not_sent("busy: too many grants at once")
-        attempt = Attempt(grant, self._line, self._watch, self._why_not)
+        attempt = Attempt(
+            order,
+            self.line,
+            self.watch,
+            unless=self._why_not,
+            held=self._held,
+            again_if_busy=not self._turnstile,
+        )
         try:
             outcome.set_result(await self._in_turn(attempt))
         except BaseException:
@@ -108,30 +126,38 @@ class RelayDoor:
 
     async def lock(self) -> bool:
         """Output OFF; True when the device echoed that and reads it back. Always allowed."""
-        seen = await self._line.off(Priority.LOCK)
+        seen = await self.line.off(Priority.LOCK)
         if isinstance(seen, Trouble):
-            self._watch.trouble(seen)
+            self.watch.trouble(seen)
             return False
         return not seen.on
 
     async def aclose(self) -> None:
-        """OFF, then let go of the bus. Idempotent; a device out of reach ends its pulse by itself."""
+        """OFF, then let go of the unit. Idempotent; a device out of reach is left to its timer or watchdog."""
         if self._closing:
             return
         self._closing = True
-        task, self._task = self._task, None
-        if task is None:
+        if not self._started:
             return
-        task.cancel()
+        self._unit.forget(self)
         try:
-            await asyncio.wait([task])
-            if self._line.may_be_ours:
-                await self._bus.wait_connected(_LAST_CHANCE_S)
-            if not await self.lock():
-                _log.warning("door_not_locked_at_stop", access_point=self.access_point_id)
+            if self._held is not None:
+                await self._held.stop()
+            await self._lock_at_last()
         finally:
-            await self._bus.detach(self._watch.link_changed)
-            self._board.set_link(Link.DOWN, "closed")
+            await self._unit.leave()
+            self.board.set_link(Link.DOWN, "closed")
+
+    async def _lock_at_last(self) -> None:
+        running = self.line.claim.running
+        if running:
+            await self._unit.bus.wait_connected(_LAST_CHANCE_S)
+        for again in range(_LAST_TRIES if running and self.line.held else 1):
+            if again:
+                await asyncio.sleep(_LAST_PAUSE_S)
+            if await self.lock():
+                return
+        _log.warning("door_not_locked_at_stop", door=self.door_id)
 
     async def _in_turn(self, attempt: Attempt) -> Actuation:
         if self._inside > QUEUE:
@@ -139,22 +165,22 @@ class RelayDoor:
         self._inside += 1
         try:
             async with self._turn:
+                if self._exclusive is not None:
+                    await self._exclusive.look(self.line)
                 return await attempt.run()
         finally:
             self._inside -= 1
 
     def _why_not(self) -> str | None:
         """Asked again right before the frame leaves."""
-        return "the door is closing" if self._closing else self._watch.why_not_ready()
+        if self._closing:
+            return "the door is closing"
+        why = self.watch.why_not_ready()
+        if why is None and self._exclusive is not None:
+            why = self._exclusive.why_not(self.line)
+        return why
 
     def _not_sent(self, why: str) -> Actuation:
         return Actuation(
             outcome=Outcome.NOT_SENT, sent_ns=None, done_ns=self._clock.monotonic_ns(), evidence=why
         )
-
-    def _watch_ended(self, task: asyncio.Task[None]) -> None:
-        """A watch that died of a bug leaves the door shut and says so."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("door_watch_failed", access_point=self.access_point_id, exc_info=error)
-            self._watch.link_changed()
-            self._board.set_link(Link.DEGRADED, f"internal error: {error!r}")

@@ -1,27 +1,16 @@
-"""One relay of a board: its three requests, and until when an ON can be our own pulse."""
+"""One relay of a board: its requests, and what was last seen of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import (
-    Ambiguous,
-    Echoed,
-    Job,
-    NotSent,
-    Priority,
-    Refused,
-    Result,
-    always,
-)
-from drivers.modbus.plan import OutputPlan
+from drivers.modbus.claim import Claim
+from drivers.modbus.frames import Ambiguous, Echoed, Job, NotSent, Priority, Refused, Write, always
+from drivers.modbus.plan import Field, OutputPlan
+from drivers.modbus.unit_link import PATIENCE_NS, UnitLink
+from gateway.domain.doors import Release
 
 _MS: Final = 1_000_000
-_SLACK_NS: Final = 500 * _MS
-"""For the device's timer and the time a frame takes to reach it."""
-_PATIENCE_NS: Final = 1_000 * _MS
-"""How long a read or an OFF may wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,58 +43,104 @@ class Trouble:
 
 
 class RelayLine:
-    """Talks to one relay over the shared bus."""
+    """Talks to one relay. ``extended`` is the longer pulse of the same relay, by default the same one."""
 
-    def __init__(self, bus: ModbusBus, plan: OutputPlan) -> None:
-        self.bus = bus
-        self.pulse_ns = plan.pulse_ms * _MS
-        self.ours_until_ns = 0
-        """An ON read later than this is nobody's grant."""
-        self._plan = plan
+    def __init__(self, link: UnitLink, plan: OutputPlan, extended: OutputPlan | None = None) -> None:
+        self.link, self.plan = link, plan
+        self.extended = extended or plan
+        self.held = not plan.timed
+        self.claim = Claim(link.clock, held=self.held, timeout_s=link.bus.timeout_s)
+        self.seen: Seen | None = None
+        """The last look on this connection."""
 
     @property
-    def may_be_ours(self) -> bool:
-        """A pulse of ours may be running."""
-        return self.bus.clock.monotonic_ns() < self.ours_until_ns
+    def may_be_on(self) -> bool:
+        """Whether the output may be ON: unless it was seen OFF since our last pulse, and that pulse is over."""
+        seen = self.seen
+        return self.claim.has_left or seen is None or seen.on or seen.asked_ns < self.claim.sent_ns
+
+    def plan_of(self, order: Release) -> OutputPlan:
+        """The pulse that an order asks for."""
+        return self.extended if order.extended else self.plan
 
     def foreign(self, seen: Seen) -> bool:
         """The output was ON when no pulse of ours can have been running."""
-        return seen.on and seen.asked_ns >= self.ours_until_ns
+        return seen.on and seen.asked_ns >= self.claim.until_ns
 
-    def pulse_job(self, expires_ns: int, unless: Callable[[], str | None]) -> Job:
+    def pulse_job(self, order: Release, unless: Callable[[], str | None]) -> Job:
         """The one frame that opens. Claims the ON it causes before it can leave."""
-        latest = expires_ns + self.pulse_ns + self._doubt_ns()
-        self.ours_until_ns = max(self.ours_until_ns, latest)
-        return Job(self._plan.pulse, Priority.UNLOCK, expires_ns, unless, opens=True)
+        plan = self.plan_of(order)
+        job = Job(plan.pulse, Priority.UNLOCK, order.expires_ns, unless, opens=True)
+        self.claim.begin(job, plan.pulse_ms * _MS)
+        return job
 
-    def claim(self, job: Job, before_ns: int, *, echoed: bool) -> None:
-        """Narrow what ON the pulse can explain, now that its fate is known.
-
-        ``before_ns`` was the claim before it; a pulse that was echoed has begun by now.
-        """
-        if job.sent_ns is None:
-            self.ours_until_ns = before_ns
-        else:
-            now = self.bus.clock.monotonic_ns()
-            doubt = _SLACK_NS if echoed else self._doubt_ns()
-            self.ours_until_ns = max(before_ns, now + self.pulse_ns + doubt)
+    def see(self, reply: Echoed, field: Field) -> Seen:
+        """What a reply says of the output; ``field`` is where in it."""
+        seen = Seen(on=field.bit(reply), asked_ns=reply.sent_ns)
+        if self.seen is None or self.seen.asked_ns <= seen.asked_ns:
+            self.seen = seen
+        return seen
 
     async def read(self, priority: Priority, *, before_ns: int | None = None) -> Seen | Trouble:
         """The state of the output as the device reports it."""
-        deadline = before_ns or self.bus.clock.monotonic_ns() + _PATIENCE_NS
-        result = await self.bus.carry_out(Job(self._plan.state.read, priority, deadline))
-        if isinstance(result, Echoed):
-            return Seen(on=self._plan.state.bit(result), asked_ns=result.sent_ns)
-        return Trouble.of(result)
+        deadline = before_ns or self.link.clock.monotonic_ns() + PATIENCE_NS
+        result = await self.link.carry_out(Job(self.plan.state.read, priority, deadline))
+        return self.see(result, self.plan.state) if isinstance(result, Echoed) else Trouble.of(result)
+
+    async def cycles(self, before_ns: int) -> int | None:
+        """How often the relay has closed, as the device counts; None where it does not or cannot be asked."""
+        field = self.plan.cycles
+        if field is None:
+            return None
+        result = await self.link.carry_out(Job(field.read, Priority.LOCK, before_ns))
+        return field.number(result) if isinstance(result, Echoed) else None
 
     async def off(self, priority: Priority, unless: Callable[[], str | None] = always) -> Seen | Trouble:
-        """Write OFF and read it back."""
-        deadline = self.bus.clock.monotonic_ns() + _PATIENCE_NS
-        result: Result = await self.bus.carry_out(Job(self._plan.off[0], priority, deadline, unless))
-        if not isinstance(result, Echoed):
-            return Trouble.of(result)
-        return await self.read(priority)
+        """Write all that closes, and read the output back.
 
-    def _doubt_ns(self) -> int:
-        """How much later than its frame a device may begin a pulse."""
-        return int(self.bus.timeout_s * 1e9) + _SLACK_NS
+        A device may refuse one of two ways to switch OFF, if it echoes the other: the look decides.
+        """
+        trouble: Trouble | None = None
+        echoes = 0
+        for write in self.plan.off:
+            refusal = await self._write(write, priority, unless)
+            if refusal is None:
+                echoes += 1
+            elif trouble is None or trouble.refused:
+                trouble = refusal
+        if trouble is not None and not (trouble.refused and echoes):
+            return trouble
+        seen = await self.read(priority)
+        if isinstance(seen, Seen) and not seen.on:
+            self.claim.seen_off(seen.asked_ns, after_off=True)
+        return seen
+
+    async def _write(
+        self, write: Write, priority: Priority, unless: Callable[[], str | None]
+    ) -> Trouble | None:
+        result = await self.link.ask(write, priority, unless)
+        return None if isinstance(result, Echoed) else Trouble.of(result)
+
+
+class Exclusive:
+    """Outputs of which at most one may be ON, such as the directions of a turnstile and its Stop."""
+
+    def __init__(self) -> None:
+        self._lines: list[RelayLine] = []
+
+    def join(self, line: RelayLine) -> None:
+        """One more output of the group."""
+        self._lines.append(line)
+
+    def why_not(self, line: RelayLine) -> str | None:
+        """Why this output must not go ON now; asked at the last moment."""
+        for other in self._lines:
+            if other is not line and other.may_be_on:
+                return f"relay {other.plan.channel} of the same group may be ON"
+        return None
+
+    async def look(self, line: RelayLine) -> None:
+        """Look at those of the others that have not been looked at since their last pulse."""
+        for other in self._lines:
+            if other is not line and other.may_be_on and not other.claim.has_left:
+                await other.read(Priority.LOCK)

@@ -5,6 +5,7 @@ seconds an unlock frame was seen to arrive, and to open, long after its grant ha
 """
 
 import asyncio
+import select
 import socket
 import struct
 from typing import Final
@@ -29,3 +30,10 @@ def part_in_order(transport: asyncio.BaseTransport) -> None:
     """Nothing is on its way: the coming close may be FIN, which a device hears even if it is lost once."""
     sock: socket.socket = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DELIVER)
+
+
+def unread(transport: asyncio.BaseTransport) -> bool:
+    """Bytes have arrived that the loop has not read yet; after a request they would look like its reply."""
+    asked = select.poll()
+    asked.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(asked.poll(0))

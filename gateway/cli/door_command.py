@@ -29,7 +29,9 @@ def profiles(folder: Path | None) -> None:
     from gateway.resources import data
 
     folders = (*((folder,) if folder else ()), data("config/devices"))
-    table = Table("profile", "device", "class", "verified", "transports", "relays", "inputs", "pulse", "watchdog")
+    table = Table(
+        "profile", "device", "class", "verified", "transports", "relays", "inputs", "pulse", "watchdog"
+    )
     for name, profile in all_profiles(folders).items():
         row = describe(name, profile)
         table.add_row(

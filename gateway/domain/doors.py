@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from gateway.domain.ids import AccessPointId, GrantId
+from gateway.domain.ids import DoorId, GrantId
 
 
 class Release(Protocol):
@@ -77,9 +77,9 @@ class Actuation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorHealth:
-    """Health of one access point's hardware."""
+    """Health of one lock's hardware."""
 
-    access_point_id: AccessPointId
+    door_id: DoorId
     link: Link
     detail: str
     last_ok_ns: int | None

@@ -129,7 +129,7 @@ class DoorContract(ABC):
 
     async def test_health_is_known_before_the_start(self, door: Door) -> None:
         health = door.health()
-        assert health.access_point_id == door.access_point_id == "door-1"
+        assert health.door_id == door.door_id == "door-1"
         assert health.link is Link.DOWN
         assert not health.ready
 

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from gateway.domain.decisions import Grant
-from gateway.domain.doors import Actuation, DoorHealth, Link, Outcome
+from gateway.domain.doors import Actuation, DoorHealth, Link, Outcome, Release
 from gateway.domain.errors import InvariantBroken
-from gateway.domain.ids import AccessPointId, GrantId
+from gateway.domain.ids import AccessPointId, DoorId, GrantId
 from gateway.ports import Clock
 
 
@@ -14,10 +13,11 @@ class FakeDoor:
     def __init__(
         self,
         clock: Clock,
-        access_point_id: str = "door-1",
+        door_id: str = "door-1",
         on_health: Callable[[DoorHealth], None] = lambda _: None,
     ) -> None:
-        self.access_point_id = AccessPointId(access_point_id)
+        self.door_id = DoorId(door_id)
+        self.serves = frozenset({AccessPointId(door_id)})
         self.outcome = Outcome.CONFIRMED
         self.takes_s = 0.0
         self.pulses: list[GrantId] = []
@@ -37,26 +37,27 @@ class FakeDoor:
             self.on = False
             self.set_link(Link.UP)
 
-    async def unlock(self, grant: Grant) -> Actuation:
-        if grant.access_point_id != self.access_point_id:
-            raise InvariantBroken(f"grant for {grant.access_point_id} was given to {self.access_point_id}")
-        if grant.grant_id in self._known:
-            return await asyncio.shield(self._known[grant.grant_id])
-        result = self._known[grant.grant_id] = asyncio.get_running_loop().create_future()
+    async def unlock(self, order: Release) -> Actuation:
+        point = getattr(order, "access_point_id", None)
+        if point is not None and point not in self.serves:
+            raise InvariantBroken(f"grant for {point} was given to door {self.door_id}")
+        if order.grant_id in self._known:
+            return await asyncio.shield(self._known[order.grant_id])
+        result = self._known[order.grant_id] = asyncio.get_running_loop().create_future()
         sent_ns = self._clock.monotonic_ns()
         if self._link is not Link.UP or self._closed:
             result.set_result(self._end(Outcome.NOT_SENT, None, "door not ready"))
-        elif sent_ns >= grant.expires_ns:
+        elif sent_ns >= order.expires_ns:
             result.set_result(self._end(Outcome.NOT_SENT, None, "expired"))
         elif self.outcome is Outcome.NOT_SENT:
             result.set_result(self._end(Outcome.NOT_SENT, None, "told so"))
         else:
-            await self._pulse(grant, sent_ns, result)
+            await self._pulse(order, sent_ns, result)
         return result.result()
 
-    async def _pulse(self, grant: Grant, sent_ns: int, result: asyncio.Future[Actuation]) -> None:
+    async def _pulse(self, order: Release, sent_ns: int, result: asyncio.Future[Actuation]) -> None:
         if self.outcome is not Outcome.REFUSED:
-            self.pulses.append(grant.grant_id)
+            self.pulses.append(order.grant_id)
             self.on = True
         try:
             await asyncio.sleep(self.takes_s)
@@ -73,7 +74,7 @@ class FakeDoor:
 
     def health(self) -> DoorHealth:
         return DoorHealth(
-            access_point_id=self.access_point_id,
+            door_id=self.door_id,
             link=self._link,
             detail="fake",
             last_ok_ns=None,

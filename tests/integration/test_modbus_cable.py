@@ -9,9 +9,11 @@ import pytest
 
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import READ_COILS, Job, Priority, ReadBits
+from drivers.modbus.guard import Guard
+from drivers.modbus.transport import Tcp
 from drivers.simulators.door_controller import Fault, FaultKind
 from gateway.telemetry.clock import SystemClock
-from tests.fakes.modbus_rig import DEVICES, profile, rig, until
+from tests.fakes.modbus_rig import DEVICES, rig, until
 
 
 def _own_network() -> bool:
@@ -70,7 +72,7 @@ async def test_a_link_with_a_frame_under_way_ends_hard_and_an_idle_one_in_order(
     server = await asyncio.start_server(ears.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     clock = SystemClock()
-    bus = ModbusBus(host="127.0.0.1", port=port, timeout_s=0.2, guard=profile().guard(), clock=clock)
+    bus = ModbusBus(Tcp("127.0.0.1", port), timeout_s=0.2, guard=Guard(), clock=clock)
 
     def listener() -> None: ...
 

@@ -1,13 +1,13 @@
 """The relay door from start to close."""
 
 import asyncio
+import dataclasses
 import time
 
 import pytest
 
 from drivers.modbus.frames import WriteCoil
 from drivers.modbus.guard import Forbidden
-from drivers.modbus.relay_door import RelayDoor
 from drivers.simulators.door_controller import Fault, FaultKind
 from gateway.domain.doors import Link, Outcome
 from tests.fakes.modbus_rig import ON_UNLOCK, PULSE_MS, TIMEOUT_S, rig, until
@@ -52,7 +52,8 @@ async def test_a_cancelled_unlock_leaves_the_pulse_to_the_device_and_the_bus_san
         assert (known.outcome, known.frames_sent) == (Outcome.AMBIGUOUS, 1)
         assert known.sent_ns is not None
         assert (await setup.board.wait_edge(on=False)).why == "timer"
-        assert (await setup.door.unlock(setup.grant())).outcome is Outcome.CONFIRMED
+        after = await setup.door.unlock(setup.grant())
+        assert after.outcome is Outcome.SENT  # nobody knows when a pulse without an echo begins
         assert setup.board.unlock_frames() == 2
 
 
@@ -65,13 +66,21 @@ async def test_a_stopping_gateway_does_not_wait_for_a_silent_device() -> None:
         assert setup.door.health().link is Link.DOWN
 
 
-async def test_a_grant_that_comes_while_a_pulse_runs_is_a_pulse_of_its_own() -> None:
+async def test_a_grant_that_comes_while_a_pulse_runs_is_a_pulse_of_its_own_and_its_length_not_known() -> None:
     async with rig() as setup:
         first = await setup.door.unlock(setup.grant())
         second = await setup.door.unlock(setup.grant())
-        assert [first.outcome, second.outcome] == [Outcome.CONFIRMED] * 2
+        assert [first.outcome, second.outcome] == [Outcome.CONFIRMED, Outcome.SENT]
+        assert "the pulse before may explain" in second.evidence
         assert setup.board.unlock_frames() == 2
         await setup.board.wait_edge(on=False)
+
+
+async def test_a_grant_right_after_a_pulse_is_proven_again() -> None:
+    async with rig(pulse_ms=700) as setup:
+        await setup.door.unlock(setup.grant())
+        await setup.board.wait_edge(on=False)
+        assert (await setup.door.unlock(setup.grant())).outcome is Outcome.CONFIRMED
 
 
 async def test_after_a_lost_reply_an_on_that_the_grant_before_explains_proves_nothing() -> None:
@@ -87,17 +96,12 @@ async def test_after_a_lost_reply_an_on_that_the_grant_before_explains_proves_no
 async def test_a_banned_frame_never_reaches_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(poll_s=5) as setup:
         requests = len(setup.board.requests)
-        monkeypatch.setattr(setup.door._line, "_frames", _Toggling(setup.door))
+        toggling = dataclasses.replace(setup.door.line.plan, pulse=WriteCoil(1, 0, 0x5500))
+        monkeypatch.setattr(setup.door.line, "plan", toggling)
         with pytest.raises(Forbidden, match="toggles"):
             await setup.door.unlock(setup.grant())
         assert len(setup.board.requests) == requests
         assert setup.bus.connected
-
-
-class _Toggling:
-    def __init__(self, door: RelayDoor) -> None:
-        self.pulse = WriteCoil(1, 0, 0x5500)
-        self.off, self.read = door._line._frames.off, door._line._frames.read
 
 
 async def test_a_bus_that_lost_its_link_twenty_times_leaks_nothing() -> None:
@@ -143,7 +147,7 @@ async def test_a_listener_that_fails_does_not_stop_the_bus() -> None:
 async def test_a_library_that_tries_again_is_stopped_on_the_send_path() -> None:
     async with rig(poll_s=5) as setup:
         setup.board.faults.once(Fault(kind=FaultKind.SILENT, **ON_UNLOCK))
-        context = setup.bus._wire._client.ctx
+        context = setup.bus._wire._link
         context.retries = 3
         context.comm_params.timeout_connect = TIMEOUT_S / 5  # so that its own time-out comes before ours
         actuation = await setup.door.unlock(setup.grant())

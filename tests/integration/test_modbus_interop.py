@@ -1,21 +1,37 @@
 """Our two ends against other people's: mbpoll reads our board, our driver drives pyModbusTCP's server."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from pyModbusTCP.server import DataBank, ModbusServer
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import ON, Echoed, Job, Priority, ReadBits, Refused, WriteCoil
+from drivers.modbus.frames import (
+    ON,
+    Echoed,
+    Job,
+    Priority,
+    ReadBits,
+    ReadWords,
+    Refused,
+    WriteCoil,
+    WriteWord,
+    WriteWords,
+)
 from drivers.modbus.guard import Guard
+from drivers.modbus.planning import output_plan
+from drivers.modbus.transport import Tcp
 from drivers.simulators.door_controller import DoorController
 from gateway.telemetry.clock import SystemClock
+from tests.fakes.modbus_bus import coil, job, running, words
 from tests.fakes.modbus_rig import profile
 
 MBPOLL = shutil.which("mbpoll")
@@ -80,50 +96,69 @@ async def test_mbpoll_sees_the_board_s_exception_and_its_silence() -> None:
 
 
 async def test_our_driver_reads_and_switches_off_coils_of_an_independent_server() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     bank = DataBank(coils_size=8)
-    server = ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
-    await asyncio.to_thread(server.start)
-    frames = profile().relay(unit=1, channel=3, pulse_ms=500, where="test")
-    clock = SystemClock()
-    bus = ModbusBus(host="127.0.0.1", port=port, timeout_s=2, guard=profile().guard(), clock=clock)
-
-    def listener() -> None: ...
-
-    async def ask(request: WriteCoil | ReadBits) -> object:
-        return await bus.carry_out(Job(request, Priority.LOCK, clock.monotonic_ns() + 5_000_000_000))
-
-    try:
+    plan = output_plan(profile(), unit=1, channel=3, pulse_ms=500, where="test")
+    async with independent(bank) as port, running(Tcp("127.0.0.1", port), 1, timeout_s=2) as bus:
         bank.set_coils(0, [True] * 8)
-        bus.attach(listener)
-        assert await bus.wait_connected(5)
-        before = await ask(frames.read)
+        before = await bus.carry_out(job(plan.state.read))
         assert isinstance(before, Echoed)
         assert before.bits == (True,)
-        assert isinstance(await ask(frames.off), Echoed)
-        after = await ask(ReadBits(1, 1, 0, 8))
+        assert isinstance(await bus.carry_out(job(plan.off[0])), Echoed)
+        after = await bus.carry_out(coil(1, 0, 8))
         assert isinstance(after, Echoed)
         assert after.bits == (True, True, False) + (True,) * 5
         assert bank.get_coils(0, 8) == list(after.bits)
-        assert isinstance(await ask(ReadBits(1, 1, 6, 5)), Refused)  # exception 2: beyond its coils
+        assert isinstance(await bus.carry_out(coil(1, 6, 5)), Refused)  # exception 2: beyond its coils
+
+
+async def test_registers_of_an_independent_server_are_read_and_written() -> None:
+    """FC03, FC04, FC06 and FC16 against pyModbusTCP's own codec; FC01 and FC02 over more than a byte."""
+    bank = DataBank(coils_size=40, d_inputs_size=40, h_regs_size=130, i_regs_size=130)
+    async with independent(bank) as port, running(Tcp("127.0.0.1", port), 1, timeout_s=2) as bus:
+        bank.set_coils(0, [n % 3 == 0 for n in range(40)])
+        bank.set_discrete_inputs(0, [n % 5 == 0 for n in range(40)])
+        bank.set_input_registers(0, list(range(65535, 65535 - 130, -1)))
+        for function, step in ((1, 3), (2, 5)):
+            bits = await bus.carry_out(job(ReadBits(1, function, 1, 37)))
+            assert isinstance(bits, Echoed)
+            assert bits.bits == tuple(n % step == 0 for n in range(1, 38))
+        assert isinstance(await bus.carry_out(job(WriteWord(1, 3, 0xBEEF))), Echoed)
+        assert isinstance(await bus.carry_out(job(WriteWords(1, 4, tuple(range(1, 124))))), Echoed)
+        assert bank.get_holding_registers(3, 124) == [0xBEEF, *range(1, 124)]
+        held = await bus.carry_out(words(1, 3, 124))
+        assert isinstance(held, Echoed)
+        assert held.words == (0xBEEF, *range(1, 124))
+        whole = await bus.carry_out(words(1, 0, 125, function=4))
+        assert isinstance(whole, Echoed)
+        assert whole.words == tuple(range(65535, 65535 - 125, -1))
+        for request in (ReadWords(1, 3, 129, 2), WriteWord(1, 130, 0), WriteWords(1, 129, (0, 0))):
+            assert isinstance(await bus.carry_out(job(request)), Refused)
+
+
+@contextlib.asynccontextmanager
+async def independent(bank: DataBank) -> AsyncIterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
+    await asyncio.to_thread(server.start)
+    try:
+        yield port
     finally:
-        await bus.detach(listener)
         await asyncio.to_thread(server.stop)
 
 
 async def test_our_driver_needs_no_banned_frame_to_be_understood() -> None:
     """The guard is what keeps a plain ON from leaving, not the other end."""
     async with DoorController() as board:
-        bus = ModbusBus(host=board.host, port=board.port, timeout_s=1, guard=Guard(), clock=SystemClock())
+        bus = ModbusBus(Tcp(board.host, board.port), timeout_s=1, guard=Guard(), clock=SystemClock())
 
         def listener() -> None: ...
 
         bus.attach(listener)
         try:
             assert await bus.wait_connected(5)
-            with pytest.raises(Exception, match="neither OFF nor a pulse"):
+            with pytest.raises(Exception, match="nothing may be written"):
                 await bus.carry_out(Job(WriteCoil(1, 0, ON), Priority.UNLOCK, 2**62))
             assert board.requests == []
         finally:

@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator
 
 from drivers.modbus.frames import OFF, READ_COILS, Ambiguous, Echoed, Job, Priority, ReadBits
+from drivers.modbus.planning import output_plan, unit_plan
 from drivers.modbus.relay_door import RelayDoor
+from drivers.modbus.unit import Unit
 from drivers.simulators.door_controller import Fault, FaultKind
 from gateway.domain.doors import Link, Outcome
-from gateway.domain.ids import AccessPointId
+from gateway.domain.ids import AccessPointId, DoorId
 from tests.fakes.modbus_rig import ON_UNLOCK, PULSE_MS, READS, TIMEOUT_S, Rig, profile, rig, until
 
 DEAD = 2
@@ -19,14 +21,13 @@ DEAD = 2
 
 @contextlib.asynccontextmanager
 async def dead_door(setup: Rig) -> AsyncIterator[RelayDoor]:
+    plan = output_plan(profile(), unit=DEAD, channel=2, pulse_ms=PULSE_MS, where="test")
+    whole = unit_plan(profile(), unit=DEAD, outputs=[plan], where="test")
     door = RelayDoor(
-        access_point_id=AccessPointId("dead"),
-        bus=setup.bus,
-        profile=profile(),
-        unit=DEAD,
-        channel=2,
-        pulse_ms=PULSE_MS,
-        poll_s=0.2,
+        door_id=DoorId("dead"),
+        serves=frozenset({AccessPointId("dead")}),
+        unit=Unit(setup.bus, whole, look_s=0.2),
+        plan=plan,
     )
     await door.start()
     try:
@@ -52,7 +53,7 @@ async def test_fault_11_a_dead_unit_costs_the_others_neither_link_nor_more_than_
             assert time.monotonic() - began < 2 * TIMEOUT_S + 0.3
             assert setup.door.health().link is Link.UP
             await until(lambda: not setup.board.is_on(1))
-        mine = dataclasses.replace(setup.grant(), access_point_id=dead.access_point_id)
+        mine = dataclasses.replace(setup.grant(), access_point_id=AccessPointId("dead"))
         assert (await dead.unlock(mine)).outcome is Outcome.NOT_SENT
         assert setup.board.connections == 1
 

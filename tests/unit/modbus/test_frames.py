@@ -14,9 +14,13 @@ from drivers.modbus.frames import (
     NotSent,
     Priority,
     ReadBits,
+    ReadWords,
     Refused,
     Reply,
+    Request,
     WriteCoil,
+    WriteWord,
+    WriteWords,
     judge,
 )
 
@@ -91,12 +95,49 @@ def test_every_other_exception_is_ambiguous(code: int) -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(
+    ("request_", "reply", "right"),
+    [
+        (ReadWords(1, 3, 5, 2), {"function": 3, "words": (1, 2)}, True),
+        (ReadWords(1, 3, 5, 2), {"function": 3, "words": (1,)}, False),
+        (ReadWords(1, 3, 5, 2), {"function": 3, "words": (1, 2, 3)}, False),
+        (ReadWords(1, 3, 5, 2), {"function": 4, "words": (1, 2)}, False),
+        (ReadWords(1, 4, 5, 1), {"function": 4, "words": ()}, False),
+        (WriteWord(1, 5, 9), {"function": 6, "echo": (5, 9)}, True),
+        (WriteWord(1, 5, 9), {"function": 6, "echo": (5, 8)}, False),
+        (WriteWord(1, 5, 9), {"function": 6, "echo": (4, 9)}, False),
+        (WriteWord(1, 5, 9), {"function": 6, "echo": None}, False),
+        (WriteWord(1, 5, 9), {"function": 16, "echo": (5, 9)}, False),
+        (WriteWords(1, 5, (9, 8)), {"function": 16, "echo": (5, 2)}, True),
+        (WriteWords(1, 5, (9, 8)), {"function": 16, "echo": (5, 1)}, False),
+        (WriteWords(1, 5, (9, 8)), {"function": 16, "echo": (6, 2)}, False),
+        (WriteWords(1, 5, (9, 8)), {"function": 6, "echo": (5, 2)}, False),
+    ],
+)
+async def test_registers_are_believed_by_function_address_value_and_count(
+    request_: Request, reply: dict[str, object], right: bool
+) -> None:
+    made = Job(request_, Priority.LOCK, LATER, sent_ns=100)
+    result = judge(made, 0, Reply(transaction=0, unit=1, **reply), 200)
+    assert isinstance(result, Echoed if right else Ambiguous)
+    assert right or result.lied
+
+
 async def test_the_queue_goes_by_priority_then_by_arrival() -> None:
     queue = JobQueue()
     jobs = [job(READ, p) for p in (Priority.POLL, Priority.LOCK, Priority.UNLOCK, Priority.LOCK)]
     for one in jobs:
         queue.push(one)
     assert [queue.pop() for _ in range(5)] == [jobs[2], jobs[1], jobs[3], jobs[0], None]
+
+
+async def test_within_a_priority_whoever_may_take_a_time_out_goes_last() -> None:
+    queue = JobQueue()
+    silent, alive, urgent = job(READ, Priority.LOCK), job(READ, Priority.LOCK), job(READ)
+    queue.push(silent, last=True)
+    queue.push(alive)
+    queue.push(urgent, last=True)
+    assert [queue.pop() for _ in range(3)] == [urgent, alive, silent]
 
 
 async def test_the_queue_forgets_who_has_stopped_waiting() -> None:

@@ -3,7 +3,7 @@
 from drivers.modbus.alarms import Alarms
 from drivers.modbus.frames import Ambiguous, Echoed, NotSent, Refused
 from drivers.modbus.grant_memory import _KEEP, _MOST, GrantMemory
-from drivers.modbus.meter import Meter
+from drivers.modbus.meter import Meter, Meters
 from gateway.domain.decisions import Grant
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
 
@@ -47,6 +47,18 @@ def test_the_meter_counts_what_left() -> None:
     assert meter.failures == 2
     meter.count(Echoed(sent_ns=0, done_ns=7))
     assert (meter.failures, meter.last_ok_ns) == (0, 7)
+
+
+def test_a_healthy_unit_does_not_show_a_dead_neighbour_s_failures() -> None:
+    meters = Meters()
+    healthy, dead = meters.of(1), meters.of(2)
+    meters.count(2, Ambiguous(why="x", sent_ns=0, done_ns=1))
+    meters.count(1, Echoed(sent_ns=0, done_ns=5_000_000))
+    meters.count(2, Ambiguous(why="x", sent_ns=0, done_ns=1))
+    assert (healthy.failures, dead.failures, meters.all.failures) == (0, 2, 1)
+    assert (healthy.rtt_p99_ms, dead.rtt_p99_ms, meters.all.last_ok_ns) == (5.0, None, 5_000_000)
+    meters.failed()  # a connection that fails is everybody's
+    assert (healthy.failures, dead.failures, meters.all.failures) == (1, 3, 2)
 
 
 def test_alarms_stand_or_fade() -> None:

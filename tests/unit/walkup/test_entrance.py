@@ -44,7 +44,7 @@ class Lock:
 
     def health(self):
         return DoorHealth(
-            access_point_id=DOOR, link=self.link, detail="", last_ok_ns=None, rtt_p99_ms=None, failures=0
+            door_id=DOOR, link=self.link, detail="", last_ok_ns=None, rtt_p99_ms=None, failures=0
         )
 
 
