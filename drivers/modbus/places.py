@@ -1,6 +1,5 @@
 """A profile's places, settings and expectations as requests to one unit."""
 
-from collections.abc import Collection
 from typing import Final
 
 from drivers.modbus.frames import ON as COIL_ON
@@ -25,9 +24,6 @@ _FUNCTIONS: Final = {
     "holding": READ_HOLDING,
     "input": READ_INPUT,
 }
-_MOST_BITS: Final = 256
-_MOST_WORDS: Final = 60
-"""Of one request: well below what the protocol allows, because small devices hold less."""
 
 
 def is_bits(place: Place | Expect) -> bool:
@@ -35,25 +31,16 @@ def is_bits(place: Place | Expect) -> bool:
     return place.space in {"coils", "discrete_inputs"}
 
 
-def field_of(place: Place, unit: int, channel: int, among: Collection[int] = ()) -> Field:
-    """Where the value of a channel is read.
-
-    ``among`` are channels that are read at the same time: where their row has no gaps and is short, all of
-    them have the same request. Nothing outside their row is read, because a smaller device may not have it.
-    """
+def field_of(place: Place, unit: int, channel: int) -> Field:
+    """Where the value of a channel is read, alone: ``rows`` joins what lies side by side."""
     function = _FUNCTIONS[place.space]
     if place.packed:
         return Field(read=ReadWords(unit, function, place.first), mask=1 << channel - 1)
-    size = 1 if is_bits(place) else place.words
-    lowest, highest = min({channel, *among}), max({channel, *among})
-    count = (highest - lowest + 1) * size
-    if place.stride != size or count > (_MOST_BITS if is_bits(place) else _MOST_WORDS):
-        lowest, count = channel, size
-    start, index = address_of(place, lowest), (channel - lowest) * size
+    address = address_of(place, channel)
     if is_bits(place):
-        return Field(read=ReadBits(unit, function, start, count), index=index)
-    read = ReadWords(unit, function, start, count)
-    return Field(read=read, index=index, words=size, low_word_first=place.low_word_first)
+        return Field(read=ReadBits(unit, function, address))
+    read = ReadWords(unit, function, address, place.words)
+    return Field(read=read, words=place.words, low_word_first=place.low_word_first)
 
 
 def address_of(place: Place, channel: int) -> int:

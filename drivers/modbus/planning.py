@@ -1,7 +1,6 @@
 """From a profile to plans: addresses, values and frames for one unit, channel and pulse."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from drivers.modbus.frames import ON as COIL_ON
 from drivers.modbus.frames import (
@@ -13,7 +12,6 @@ from drivers.modbus.frames import (
     WriteWords,
     function_of,
 )
-from drivers.modbus.guard import Guard
 from drivers.modbus.places import check_of, field_of, setting_write
 from drivers.modbus.plan import (
     Allow,
@@ -27,8 +25,9 @@ from drivers.modbus.plan import (
     UnitRules,
     WatchdogPlan,
 )
-from drivers.modbus.profile import Outputs, Place, Profile, TicksPulse, Watchdog
+from drivers.modbus.profile import Outputs, Place, Profile, Watchdog
 from drivers.modbus.pulses import DOOR_PULSE_MS, TURNSTILE_PULSE_MS, check_length, pulse_frames
+from drivers.modbus.rows import Placed, merged
 from gateway.domain.errors import ConfigError
 
 __all__ = ["DOOR_PULSE_MS", "TURNSTILE_PULSE_MS", "check_of", "output_plan", "unit_plan"]
@@ -83,11 +82,11 @@ def unit_plan(
     watchdog = _watchdog(profile, unit, spare, owned, where)
     # The spare proves the watchdog for all only if it is set like all.
     alike = sorted({*owned, watchdog.spare.channel}) if watchdog and watchdog.spare else owned
-    plans = tuple(_input(profile, unit, n, inputs, where) for n in sorted(set(inputs)))
+    plans = tuple(_input(profile, unit, n, where) for n in sorted(set(inputs)))
     return UnitPlan(
         unit=unit,
         pulse_class=profile.pulse_class,
-        outputs=tuple(_read_together(profile.outputs, unit, o, alike) for o in outputs),
+        outputs=tuple(outputs),
         inputs=plans,
         checks=(*(check_of(e, unit) for e in profile.checks), *_output_checks(profile.outputs, unit, alike)),
         watchdog=watchdog,
@@ -103,15 +102,6 @@ def _check_channel(profile: Profile, channel: int, where: str) -> None:
         raise ConfigError(f"{where}: {profile.name} has relays 1 to {count}, not {channel}")
 
 
-def _read_together(out: Outputs, unit: int, plan: OutputPlan, among: Sequence[int]) -> OutputPlan:
-    """The same plan, with one request for the states of all outputs in use."""
-    return replace(
-        plan,
-        state=field_of(out.readback, unit, plan.channel, among),
-        cycles=field_of(out.cycles, unit, plan.channel, among) if out.cycles else None,
-    )
-
-
 def _output_checks(out: Outputs, unit: int, channels: Sequence[int]) -> tuple[Check, ...]:
     """What must be set so for each output in use."""
     wanted: list[tuple[Place, int, str]] = [(mode, mode.equals, mode.what) for mode in out.modes]
@@ -119,14 +109,14 @@ def _output_checks(out: Outputs, unit: int, channels: Sequence[int]) -> tuple[Ch
         wanted.append((out.power_on, 0, "must be OFF after power returns; set it so"))
     if out.safe is not None:
         wanted.append((out.safe, 0, "must be OFF after the watchdog expired; set it so"))
-    return tuple(
-        Check(field=field_of(place, unit, n, channels), low=value, high=value, what=f"output {n} {what}")
-        for place, value, what in wanted
-        for n in channels
-    )
+    checks: list[Check] = []
+    for place, value, what in wanted:
+        fields = merged(Placed(n, field_of(place, unit, n)) for n in channels)
+        checks += [Check(field=fields[n], low=value, high=value, what=f"output {n} {what}") for n in channels]
+    return tuple(checks)
 
 
-def _input(profile: Profile, unit: int, number: int, among: Collection[int], where: str) -> InputPlan:
+def _input(profile: Profile, unit: int, number: int, where: str) -> InputPlan:
     inputs = profile.inputs
     count = 0 if inputs is None else inputs.count
     if inputs is None or not 1 <= number <= count:
@@ -138,11 +128,11 @@ def _input(profile: Profile, unit: int, number: int, among: Collection[int], whe
         prepare = (WriteCoil(unit, counter.start + number - 1, COIL_ON),)
 
     def field(place: Place | None) -> Field | None:
-        return field_of(place, unit, number, among) if place else None
+        return field_of(place, unit, number) if place else None
 
     return InputPlan(
         number=number,
-        state=field_of(inputs.state, unit, number, among),
+        state=field_of(inputs.state, unit, number),
         counter=field(counter),
         latched_high=field(latches.high if latches else None),
         latched_low=field(latches.low if latches else None),
@@ -249,17 +239,3 @@ def _allow(write: Write) -> tuple[Allow, ...]:
         Allow(function=function, first=first + i, last=first + i, low=value, high=value)
         for i, value in enumerate(values)
     )
-
-
-def interim_guard(profile: Profile) -> Guard:
-    """What may be sent to class A boards of any unit, until the composition gives the rules of its plans."""
-    out, (low, high) = profile.outputs, DOOR_PULSE_MS
-    allowed = [Allow(function=5, first=out.first, last=out.first + out.count - 1, low=0, high=0)]
-    if isinstance(out.pulse, TicksPulse):
-        base, unit = out.pulse.base + out.first, out.pulse.unit_ms
-        pulses = Allow(
-            function=5, first=base, last=base + out.count - 1, low=-(-low // unit), high=high // unit
-        )
-        allowed.append(pulses)
-    banned = tuple(Ban(address=b.address, why=b.why) for b in profile.banned)
-    return Guard(dict.fromkeys(range(1, 248), UnitRules(allowed=tuple(allowed), banned=banned)))

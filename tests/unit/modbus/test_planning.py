@@ -235,15 +235,12 @@ def test_a_mode_of_each_output_is_checked() -> None:
     assert not mode.holds(words(1, 1, 1, 1, 0))
 
 
-def test_inputs_are_read_together_and_never_beyond_those_in_use() -> None:
-    plan = unit_of("moxa-e1212", inputs=(6, 2, 3))
-    assert [i.number for i in plan.inputs] == [2, 3, 6]
-    assert reads_of([i.state for i in plan.inputs]) == (ReadBits(1, 2, 1, 5),)
-    assert plan.inputs[2].state.bit(bits(False, False, False, False, True))
-    counters = [i.counter for i in plan.inputs if i.counter]
-    assert reads_of(counters) == (ReadWords(1, 4, 18, 10),)
-    assert counters[2].number(words(*range(10))) == 8 << 16 | 9
-    assert [i.prepare for i in plan.inputs] == [(WriteCoil(1, 0x0100 + n - 1, 0xFF00),) for n in (2, 3, 6)]
+def test_inputs_are_numbered_as_printed_and_their_counters_started() -> None:
+    plan = unit_of("moxa-e1212", inputs=(6, 2))
+    assert [i.number for i in plan.inputs] == [2, 6]
+    assert [i.state.read for i in plan.inputs] == [ReadBits(1, 2, 1), ReadBits(1, 2, 5)]
+    assert [i.counter.read for i in plan.inputs if i.counter] == [ReadWords(1, 4, n, 2) for n in (18, 26)]
+    assert [i.prepare for i in plan.inputs] == [(WriteCoil(1, 0x0100 + n - 1, 0xFF00),) for n in (2, 6)]
 
 
 def test_counters_with_the_low_word_first() -> None:
@@ -257,8 +254,8 @@ def test_latches_are_read_and_cleared() -> None:
     plan = unit_of("icpdas-et-2260", inputs=(1, 6)).inputs[1]
     assert plan.latched_high is not None
     assert plan.latched_low is not None
-    assert plan.latched_high.read == ReadBits(1, 2, 32, 6)
-    assert plan.latched_low.read == ReadBits(1, 2, 64, 6)
+    assert plan.latched_high.read == ReadBits(1, 2, 37)
+    assert plan.latched_low.read == ReadBits(1, 2, 69)
     assert plan.clear == (WriteCoil(1, 32, 0xFF00), WriteCoil(1, 33, 0xFF00))
 
 
@@ -268,22 +265,6 @@ def test_latches_are_read_and_cleared() -> None:
 def test_an_input_the_device_has_not(name: str, number: int, have: str) -> None:
     with pytest.raises(ConfigError, match=rf"devices\[0\]: input: .* has {have}, not {number}"):
         unit_of(name, inputs=(number,))
-
-
-def test_outputs_are_read_together() -> None:
-    plan = unit_of("wago-750", 3, 5, spare=9)
-    assert reads_of([o.state for o in plan.outputs]) == (ReadBits(1, 1, 0x0202, 7),)
-    assert [o.state.index for o in plan.outputs] == [0, 2]
-
-
-def test_a_long_row_is_read_one_by_one() -> None:
-    plan = unit_of("moxa-e1214", 1, 6)
-    assert [o.cycles.read.count for o in plan.outputs if o.cycles] == [12, 12]
-    wide = bent("moxa-e1214", {"outputs.cycles.stride": 16})
-    profile = parse_profile(wide, source="x")
-    outputs = [output_plan(profile, unit=1, channel=n, pulse_ms=3000, where=WHERE) for n in (1, 6)]
-    apart = unit_plan(profile, unit=1, outputs=outputs, where=WHERE).outputs
-    assert [o.cycles.read for o in apart if o.cycles] == [ReadWords(1, 4, 96, 2), ReadWords(1, 4, 176, 2)]
 
 
 def test_groups_of_channels_become_groups_of_addresses() -> None:
