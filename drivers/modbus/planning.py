@@ -149,13 +149,15 @@ def _watchdog(
     dog = profile.watchdog
     if not owned:
         return None
-    if dog is None:
-        if spare is not None:
+    if spare is not None:
+        _check_channel(profile, spare, f"{where}: spare_channel")
+        if spare in owned:
             raise ConfigError(
-                f"{where}: spare_channel: {profile.name} has no watchdog to prove; remove the key"
+                f"{where}: spare_channel: relay {spare} moves a door; name one that nothing uses"
             )
+    if dog is None:
         return None
-    proof = _spare(profile, dog, unit, spare, owned, where)
+    proof = _spare(profile, dog, unit, spare, where)
     arm, verify = _arming(dog, unit)
     return WatchdogPlan(
         timeout_ms=dog.timeout_ms,
@@ -168,9 +170,7 @@ def _watchdog(
     )
 
 
-def _spare(
-    profile: Profile, dog: Watchdog, unit: int, spare: int | None, owned: Sequence[int], where: str
-) -> OutputPlan | None:
+def _spare(profile: Profile, dog: Watchdog, unit: int, spare: int | None, where: str) -> OutputPlan | None:
     """The output that nothing is wired to; None where none is needed and none is named."""
     where = f"{where}: spare_channel"
     if spare is None:
@@ -178,9 +178,6 @@ def _spare(
             why = "is fed by writes alone" if dog.running else "cannot say by itself that its watchdog runs"
             raise ConfigError(f"{where}: {profile.name} {why}; leave one relay unused and name it here")
         return None
-    _check_channel(profile, spare, where)
-    if spare in owned:
-        raise ConfigError(f"{where}: relay {spare} moves a door; name one that nothing uses")
     length = max(DOOR_PULSE_MS[0], dog.timeout_ms)  # never sent by a timer: the watchdog must end it
     return output_plan(
         profile, unit=unit, channel=spare, pulse_ms=length, bounds=(length, length), where=where

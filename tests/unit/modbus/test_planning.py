@@ -192,8 +192,13 @@ def test_a_spare_is_needed_unused_and_there() -> None:
     with pytest.raises(ConfigError, match=r"spare_channel: .* has relays 1 to 6, not 7"):
         unit_of("adam-6060", 1, spare=7)
     for name in ("waveshare-relay", "kmtronic-8"):
-        with pytest.raises(ConfigError, match=r"spare_channel: .* has no watchdog to prove; remove the key"):
-            unit_of(name, 1, spare=8)
+        with pytest.raises(ConfigError, match=r"spare_channel: relay 1 moves a door"):
+            unit_of(name, 1, spare=1)
+        unused = unit_of(name, 1, spare=8)
+        assert unused.watchdog is None
+        assert not any(a.first in {7, 0x0207} for a in unused.rules.allowed), (
+            "nothing to prove, nothing to write"
+        )
     dog = unit_of("wago-750", 1, spare=8).watchdog
     assert dog is not None
     assert dog.spare is not None
