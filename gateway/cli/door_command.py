@@ -5,8 +5,6 @@ import contextlib
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gateway.cli import common
 from gateway.domain.errors import InvalidInput
@@ -29,23 +27,13 @@ def profiles(folder: Path | None) -> None:
     from gateway.resources import data
 
     folders = (*((folder,) if folder else ()), data("config/devices"))
-    table = Table(
-        "profile", "device", "class", "verified", "transports", "relays", "inputs", "pulse", "watchdog"
-    )
-    for name, profile in all_profiles(folders).items():
-        row = describe(profile, file=name)
-        table.add_row(
-            row.file,
-            row.name,
-            row.pulse_class,
-            row.verified,
-            ", ".join(row.transports),
-            str(row.relays),
-            str(row.inputs or ""),
-            "{}-{} ms, step {}".format(*row.pulse_ms),
-            row.watchdog + (" (needs a spare relay)" if row.spare else ""),
-        )
-    Console().print(table)
+    for file, profile in all_profiles(folders).items():
+        row = describe(file, profile)
+        ends = f"class {row.pulse_class}, {row.verified}"
+        click.echo(f"{row.file:<22} {ends:<15} {row.name}: {', '.join(row.models)}")
+        parts = [f"{row.relays} relays", f"{row.inputs} inputs" if row.inputs else "no inputs"]
+        parts += [f"pulse {row.pulse}", *([f"watchdog {row.watchdog}"] if row.watchdog else [])]
+        click.echo(f"{'':<22} {'; '.join(parts)}; {', '.join(row.transports)}")
     click.echo("A: the device ends the pulse.  B: its watchdog does, armed and proven at each connection.")
     click.echo("C: nobody does if the gateway dies; refused unless the site file accepts that in words.")
 
