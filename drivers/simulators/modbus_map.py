@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from drivers.simulators.memory import exception
 from drivers.simulators.modbus_relays import Relays
 
 _ON, _OFF, _TOGGLE = 0xFF00, 0x0000, 0x5500
@@ -39,6 +40,10 @@ class RegisterMap:
             15: self._write_coils,
             16: self._write_registers,
         }
+
+    def power_off(self, why: str) -> None:
+        """All outputs drop, all timers are forgotten."""
+        self._relays.power_off(why)
 
     def answer(self, pdu: bytes) -> bytes:
         """Carry out a request. Never raises: what is wrong with it is in the reply."""
@@ -126,11 +131,6 @@ class RegisterMap:
         if not 1 <= value <= 247:
             raise _Wrong(ILLEGAL_VALUE)
         self.unit = value
-
-
-def exception(function: int, code: int) -> bytes:
-    """An exception reply."""
-    return bytes([function | 0x80, code])
 
 
 def _bits(data: bytes, bits: Sequence[bool]) -> bytes:

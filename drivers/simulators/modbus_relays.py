@@ -56,10 +56,10 @@ class Relays:
         self._stop(index)
         self._move(index, on, why)
 
-    def flash(self, index: int, ticks: int, *, on: bool) -> None:
+    def flash(self, index: int, ticks: float, *, on: bool) -> None:
         """Switch, and back after ``ticks`` of 100 ms: the device's own timer."""
         self._stop(index)
-        self._move(index, on, f"flash {'on' if on else 'off'} {ticks}")
+        self._move(index, on, f"flash {'on' if on else 'off'} {ticks:g}")
         loop = asyncio.get_running_loop()
         self._timers[index] = loop.call_later(ticks * TICK_S, self._time_up, index, not on)
 

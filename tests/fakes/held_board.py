@@ -7,7 +7,8 @@ from typing import Any
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import parse_profile
 from drivers.simulators.door_controller import DoorController
-from drivers.simulators.modbus_map import RegisterMap, exception
+from drivers.simulators.memory import exception
+from drivers.simulators.modbus_map import RegisterMap
 from drivers.simulators.modbus_relays import Relays
 
 TIME, RUN, STATUS, CLEAR, POWER_ON, REBOOTED = 0x1000, 0x1003, 0x1006, 0x1007, 0x1008, 0x1009
