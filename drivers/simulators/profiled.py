@@ -96,7 +96,8 @@ class ProfiledDevice:
         out = self.profile.outputs
 
         def write(raw: int) -> None:
-            self._must_not_be_blocked()
+            if raw != out.off:
+                self._must_not_be_blocked()
             if (
                 isinstance(out.pulse, CodePulse)
                 and raw >> 8 == out.pulse.code
