@@ -103,7 +103,7 @@ class Inputs:
         """Ask once for everything; returns seconds until the next time."""
         link = self._link
         if not link.connected or link.quiet is not None or self._prepared_epoch != link.epoch:
-            self._age(link.quiet or "the link is being established")
+            self._age(link.quiet or self.why_unreadable or "the device is being proven anew")
             return self.poll_s
         replies: dict[Read, Echoed] = {}
         at_ns = 0

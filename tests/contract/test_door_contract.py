@@ -15,6 +15,7 @@ from gateway.domain.ids import AccessPointId, GrantId, PersonId
 from gateway.ports import Door
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.door import FakeDoor
+from tests.fakes.held_board import HeldBoard, held_profile
 from tests.fakes.modbus_rig import Rig, rig, until
 
 
@@ -183,3 +184,12 @@ class TestRelayDoor(DoorContract):
 
     async def break_link(self) -> None:
         await self.rig.board.refuse()
+
+
+class TestHeldDoor(TestRelayDoor):
+    """Class B: the driver ends the pulse."""
+
+    @pytest.fixture
+    async def door(self) -> AsyncIterator[Door]:
+        async with rig(board=HeldBoard(), known=held_profile(), start=False) as self.rig:
+            yield self.rig.door
