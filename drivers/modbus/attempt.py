@@ -147,7 +147,7 @@ class Attempt:
         if seen is not None and seen.on and not self._explained(seen):
             self._line.claim.seen_on()
             return self._end(Outcome.CONFIRMED, f"{doubt.why}; read back as ON")
-        if seen is not None and await self._counted():
+        if await self._counted():
             return self._end(Outcome.CONFIRMED, f"{doubt.why}; the relay's counter went up by one")
         if seen is None:
             return self._end(Outcome.AMBIGUOUS, f"{doubt.why}; could not be read back")
@@ -166,6 +166,7 @@ class Attempt:
         """The device counted one closing of the relay, and it can be no other than ours."""
         if self._cycles is None or self._before_ns > (self._sent[-1] if self._sent else 0):
             return False
+        await self._line.link.bus.wait_connected(_VERIFY_NS / 1e9)
         now = await self._line.cycles(self._clock.monotonic_ns() + _VERIFY_NS)
         return now == self._cycles + 1
 
