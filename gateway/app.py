@@ -2,41 +2,37 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import structlog
 
 from gateway import __version__, foundation
-from gateway.domain.access import Rules
+from gateway.api.metrics import serving
 from gateway.domain.doors import DoorHealth
 from gateway.domain.errors import DatabaseUnavailable, GatewayError, JournalUnavailable, Unavailable
 from gateway.domain.events import EventDraft, EventKind
-from gateway.domain.identity import Policy
-from gateway.domain.ids import AccessPointId, GatewayId
+from gateway.domain.ids import DoorId, GatewayId
 from gateway.domain.sightings import CameraReport, CameraState, Sighting
 from gateway.doors import Doors
+from gateway.eyes import Behind, Eyes, Listeners
+from gateway.portals import Portals
 from gateway.services.forwarder import Forwarder
 from gateway.services.roster import RosterSync
-from gateway.settings import AccessPoint, Site
+from gateway.settings import Site
 from gateway.storage.journal import SqliteJournal
 from gateway.telemetry.clock import SystemClock
+from gateway.telemetry.door_metrics import registry
 from gateway.vision import engine, models
-from gateway.vision.codec import Setup
 from gateway.vision.supervisor import VisionWorker, WorkerState
 from gateway.walkup.decided import Decided
-from gateway.walkup.door_actor import DoorActor, settle_open_grants
-from gateway.walkup.entrance import Entrance
+from gateway.walkup.door_actor import Passage, settle_open_grants
 from gateway.walkup.recorder import Recorder
 from gateway.walkup.supervision import keep_running
 
 _log = structlog.get_logger(__name__)
 
-LIVE_THRESHOLD = 0.7
-"""Mean over a track's judged samples; how it was chosen is in docs/recognition.md."""
 _TEND_S = 2.0
 _DRAIN_S = 3.0
 _SERVED_S = 30.0
@@ -64,19 +60,26 @@ class Gateway:
     forwarder: Forwarder
     recorder: Recorder
     doors: Doors
-    workers: list[VisionWorker] = field(default_factory=list)
-    entrances: dict[str, Entrance] = field(default_factory=dict)
+    portals: Portals = field(init=False)
+    eyes: Eyes = field(default_factory=Eyes)
     cameras: dict[str, CameraReport] = field(default_factory=dict)
-    _by_camera: dict[str, tuple[Entrance, VisionWorker]] = field(default_factory=dict)
 
-    def health(self) -> dict[AccessPointId, DoorHealth]:
-        """Each access point; a door without liveness says so among its alarms."""
+    @property
+    def workers(self) -> list[VisionWorker]:
+        """The vision workers."""
+        return self.eyes.workers
+
+    def health(self) -> dict[DoorId, DoorHealth]:
+        """Each lock; with what its door says, and with an alarm where no liveness is asked for."""
         found = {}
-        for point in self.site.access_points:
-            health = self.doors.of(point.id).health()
-            if point.liveness == "off":
-                health = replace(health, alarms=health.alarms | {"liveness_off"})
-            found[AccessPointId(point.id)] = health
+        for lock_id, health in self.doors.health().items():
+            door, _, way = lock_id.partition(".")
+            alarms = {str(a) for a in self.portals.portals[door].state.alarms}
+            alarms |= self.doors.sensors[door].alarms()
+            points = (p for p in self.site.access_points if p.door == door and way in {"", p.direction})
+            if any(p.liveness == "off" for p in points):
+                alarms.add("liveness_off")
+            found[lock_id] = replace(health, alarms=health.alarms | alarms)
         return found
 
     @property
@@ -84,7 +87,7 @@ class Gateway:
         """Every door, camera and the roster are there."""
         seen = {CameraState.UP, CameraState.ENDED}
         return (
-            all(h.ready for h in self.health().values())
+            self.doors.ready
             and all(c.id in self.cameras and self.cameras[c.id].state in seen for c in self.site.cameras)
             and self.roster.current() is not None
         )
@@ -92,13 +95,7 @@ class Gateway:
     @property
     def idle(self) -> bool:
         """No decision and no grant is under way."""
-        return all(e.idle for e in self.entrances.values())
-
-    def take(self, sighting: Sighting) -> None:
-        """A worker saw somebody."""
-        self.watch.sighting(sighting)
-        entrance, _ = self._by_camera[sighting.camera_id]
-        entrance.offer(sighting)
+        return self.eyes.idle
 
     def take_report(self, report: CameraReport) -> None:
         """A worker speaks of a camera."""
@@ -112,9 +109,8 @@ class Gateway:
     def take_worker(self, name: str, state: WorkerState, why: str) -> None:
         """A worker came up, or was lost: then nothing is known of its cameras."""
         if state in {WorkerState.RESTARTING, WorkerState.GIVEN_UP}:
-            for camera, (_, worker) in self._by_camera.items():
-                if worker.name == name:
-                    self.cameras.pop(camera, None)
+            for camera in self.eyes.cameras_of(name):
+                self.cameras.pop(camera, None)
         self.recorder.note(EventKind.WORKER_STATE, {"worker": name, "state": state.value, "why": why})
         self.watch.worker(name, state, why)
 
@@ -129,6 +125,10 @@ class Gateway:
                 "alarms": [*sorted(health.alarms)],
             },
         )
+
+    def take_passage(self, passage: Passage) -> None:
+        """A grant has ended: its entrance tells those who watch."""
+        self.eyes.entrances[passage.order.grant.access_point_id].passed(passage)
 
     def take_decided(self, decided: Decided) -> None:
         """A decision has been recorded."""
@@ -194,6 +194,9 @@ async def running(
         )
         _compose(gateway, folder, clock)
         await journal.append(_started(gateway, clock))
+        if site.metrics is not None:
+            found = registry(lambda: gateway.health().values(), clock)
+            await stack.enter_async_context(serving(site.metrics, found))
         await doors.start(gateway.take_door)
         stack.push_async_callback(doors.aclose)
         async with asyncio.TaskGroup() as tasks:
@@ -208,115 +211,44 @@ async def running(
 
 
 def _compose(gateway: Gateway, folder: Path, clock: SystemClock) -> None:
-    """Workers, entrances, and who speaks to whom."""
-    site = gateway.site
-    workers = _workers(gateway, folder)
-    for i, camera in enumerate(site.cameras):
-        point = next((p for p in site.access_points if p.camera == camera.id), None)
-        if point is None:
-            continue
-        worker = workers[i % len(workers)]
-        entrance = _entrance(gateway, point, worker, folder, clock)
-        gateway.entrances[point.id] = entrance
-        gateway._by_camera[camera.id] = (entrance, worker)  # noqa: SLF001  # its own composition
-    gateway.workers = workers
-    for point in site.access_points:
-        if point.liveness == "off":
-            _log.warning(
-                "LIVENESS_IS_OFF",
-                access_point=point.id,
-                meaning='a photograph of an employee opens this door; set liveness = "required"',
-            )
-
-
-def _workers(gateway: Gateway, folder: Path) -> list[VisionWorker]:
-    site, cores = gateway.site, os.cpu_count() or 1
-    watched = tuple(c for c in site.cameras if any(p.camera == c.id for p in site.access_points))
-    count = min(len(watched), site.vision.workers or cores)
-    threads = site.vision.threads or max(1, cores // count)
-    strict = tuple(p.camera for p in site.access_points if p.liveness == "required")
-
-    def setup(index: int) -> Callable[[int], Setup]:
-        mine = tuple(c for i, c in enumerate(site.cameras) if i % count == index and c in watched)
-        return lambda epoch: Setup(
-            epoch=epoch,
-            cameras=mine,
-            liveness=strict,
-            vision=site.vision,
-            recognition=site.recognition,
-            models_folder=str(folder),
-            threads=threads,
-        )
-
-    return [
-        VisionWorker(
-            name=f"vision-{i + 1}",
-            setup=setup(i),
-            max_memory_mb=site.vision.max_memory_mb,
-            max_age_s=site.recognition.evidence_max_age_s,
-            on_sighting=gateway.take,
-            on_report=gateway.take_report,
-            on_state=gateway.take_worker,
-        )
-        for i in range(count)
-    ]
-
-
-def _entrance(
-    gateway: Gateway, point: AccessPoint, worker: VisionWorker, folder: Path, clock: SystemClock
-) -> Entrance:
-    limits = gateway.site.recognition
-    manifest = models.manifest(folder)
-
-    @lru_cache(maxsize=64)
-    def policy(templates: int) -> Policy:
-        return Policy(
-            threshold=manifest.threshold(limits.false_positive_target, templates),
-            margin=limits.margin,
-            agree=limits.agree,
-            of=limits.of,
-            live_threshold=LIVE_THRESHOLD,
-        )
-
-    actor = DoorActor(
-        door=gateway.doors.of(point.id),
+    """Doors, eyes, and who speaks to whom."""
+    gateway.portals = Portals(
+        site=gateway.site,
+        doors=gateway.doors,
         journal=gateway.journal,
+        recorder=gateway.recorder,
         clock=clock,
-        on_passage=lambda passage: entrance.passed(passage),  # noqa: PLW0108  # it is made below
-    )
-    entrance = Entrance(
-        rules=Rules(
-            access_point_id=AccessPointId(point.id),
-            liveness_required=point.liveness == "required",
-            evidence_max_age_ns=int(limits.evidence_max_age_s * 1e9),
-            roster_max_age_ns=int(limits.roster_max_age_s * 1e9),
-            grant_ttl_ns=int(limits.grant_ttl_s * 1e9),
+        on_passage=gateway.take_passage,
+    ).compose()
+    gateway.eyes = Eyes.of_site(
+        gateway.site,
+        folder,
+        Behind(
+            actor=lambda point: gateway.portals.actor(point.door, point.direction),
+            pulse_ns=lambda point: gateway.doors.pulse_ns(point.door, point.direction),
+            roster=gateway.roster,
+            journal=gateway.journal,
+            clock=clock,
         ),
-        policy=policy,
-        model_id=gateway.roster.model_id,
-        roster=gateway.roster.current,
-        liveness_available=lambda: worker.has_liveness,
-        actor=actor,
-        journal=gateway.journal,
-        clock=clock,
-        on_decided=gateway.take_decided,
-        settle=worker.settle,
-        pulse_ns=gateway.doors.pulse_ns(point.door),
+        Listeners(
+            decided=gateway.take_decided,
+            sighting=gateway.watch.sighting,
+            report=gateway.take_report,
+            worker=gateway.take_worker,
+        ),
     )
-    return entrance
 
 
 def _start_parts(gateway: Gateway, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
     """Every task has a name, an owner, and somebody who starts it again."""
-    parts = {
+    parts: dict[str, Callable[[], Awaitable[None]]] = {
         "database": gateway.tend_database,
         "roster": gateway.roster.run,
         "forwarder": gateway.forwarder.run,
         "recorder": gateway.recorder.run,
     }
-    for name, entrance in gateway.entrances.items():
-        parts[f"door-actor-{name}"] = entrance.actor.run
-        parts[f"entrance-{name}"] = entrance.run
+    parts |= gateway.portals.parts()
+    parts |= {f"entrance-{name}": entrance.run for name, entrance in gateway.eyes.entrances.items()}
     return [_start_part(gateway, tasks, name, part) for name, part in parts.items()]
 
 
@@ -334,7 +266,7 @@ async def _until_served(gateway: Gateway) -> None:
     """Wait for roster and doors. Raises Unavailable saying what is missing."""
     try:
         async with asyncio.timeout(_SERVED_S):
-            while gateway.roster.current() is None or not all(h.ready for h in gateway.health().values()):
+            while gateway.roster.current() is None or not gateway.doors.ready:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         doors = "; ".join(f"{p}: {h.link.value} {h.detail}" for p, h in gateway.health().items())
@@ -349,7 +281,7 @@ async def _stop(gateway: Gateway, parts: list[asyncio.Task[None]], clock: System
         async with asyncio.timeout(_DRAIN_S):
             while not gateway.idle:
                 await asyncio.sleep(0.02)
-    await _cancel([t for t in parts if t.get_name().startswith(("entrance-", "door-actor-"))])
+    await _cancel([t for t in parts if t.get_name().startswith(("entrance-", "door-actor-", "portal-"))])
     await gateway.doors.aclose()
     await _cancel(parts)
     await gateway.recorder.flush()

@@ -1,17 +1,16 @@
-"""A site's hardware at work: a bus for each address, a unit for each device, a lock for each relay, sensors."""
+"""A site's hardware at work: a bus for each address, a unit for each device, locks and sensors."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-
-from drivers.modbus.sensors import DoorSensors, InputRef, SensorMap
-from drivers.modbus.unit import Unit
 
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.guard import Guard
 from drivers.modbus.plan import UnitRules
 from drivers.modbus.relay_door import RelayDoor
 from drivers.modbus.relay_line import Exclusive
+from drivers.modbus.sensors import DoorSensors, InputRef, SensorMap
+from drivers.modbus.unit import Unit
 from gateway.domain.doors import DoorHealth
 from gateway.domain.ids import AccessPointId, DoorId
 from gateway.domain.readings import Direction, Sensor
@@ -60,12 +59,18 @@ class Doors:
         """What opens a door, or a turnstile in one direction."""
         return self.locks.get(f"{door}.{direction}") or self.locks[door]
 
+    def pulse_ns(self, door: str, direction: str) -> int:
+        """How long a grant releases that lock."""
+        return self.wiring.relays[self.lock_of(door, direction).door_id].normal.pulse_ms * 1_000_000
+
     def health(self) -> dict[DoorId, DoorHealth]:
-        """Each lock, with what is wrong with its door's sensors."""
-        found = {}
-        for lock_id, lock in self.locks.items():
-            found[DoorId(lock_id)] = lock.health()
-        return found
+        """Each lock."""
+        return {DoorId(lock_id): lock.health() for lock_id, lock in self.locks.items()}
+
+    @property
+    def ready(self) -> bool:
+        """Every lock would open."""
+        return all(lock.health().ready for lock in self.locks.values())
 
     async def start(self, on_health: Callable[[DoorHealth], None]) -> None:
         """Begin connecting; returns at once."""

@@ -3,20 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from drivers.modbus.transport import RtuOverTcp, Serial, Tcp, Tls, Transport
+from typing import Final, Literal
 
 from drivers.modbus.plan import OutputPlan, PulseClass, UnitPlan
 from drivers.modbus.planning import DOOR_PULSE_MS, TURNSTILE_PULSE_MS, output_plan, unit_plan
 from drivers.modbus.profile import Profile
 from drivers.modbus.profiles import load_profile
+from drivers.modbus.transport import RtuOverTcp, Serial, Tcp, Tls, Transport
 from gateway.domain.errors import ConfigError
 from gateway.resources import data
 from gateway.settings import UNSAFE_PULSE, Device, Site, inputs_of
 
-_TLS_PORT: Final = 802
-_PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
+_PARITY: Final[dict[str, Literal["N", "E", "O"]]] = {"none": "N", "even": "E", "odd": "O"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +123,8 @@ def _check_class(device: Device, profile: Profile, own: list[Relay], where: str)
     if not own or profile.pulse_class is not PulseClass.C or device.unsafe_pulse == UNSAFE_PULSE:
         return
     raise ConfigError(
-        f"{where}.profile: {profile.name} keeps a door open for good when the gateway dies in the middle of a "
-        "pulse: it has neither a pulse timer nor a watchdog. Use another device, or write "
+        f"{where}.profile: {profile.name} keeps a door open for good when the gateway dies during a pulse: "
+        "it has neither a pulse timer nor a watchdog. Use another device, or write "
         f'unsafe_pulse = "{UNSAFE_PULSE}"'
     )
 
@@ -140,16 +138,16 @@ def _transport(device: Device, profile: Profile, where: str) -> Transport:
     host = device.host or ""
     match device.transport:
         case "tcp":
-            return Tcp(host, device.port or profile.port)
+            return Tcp(host, device.port or profile.port_of("tcp"))
         case "rtu_tcp":
-            return RtuOverTcp(host, device.port or profile.port)
+            return RtuOverTcp(host, device.port or profile.port_of("rtu_tcp"))
         case "rtu":
             baud = device.baud or profile.baud
             return Serial(device.serial or "", baud=baud, parity=_PARITY[device.parity])
         case "tls":
             return Tls(
                 host,
-                device.port or _TLS_PORT,
+                device.port or profile.port_of("tls"),
                 ca_file=Path(device.ca_file or ""),
                 certificate_file=Path(device.certificate_file or ""),
                 key_file=Path(device.key_file or ""),
@@ -166,7 +164,7 @@ def _check_shared(site: Site, devices: Mapping[str, Wired]) -> None:
         endpoint, unit = wired.transport.endpoint, wired.plan.unit
         if (endpoint, unit) in seen:
             raise ConfigError(
-                f"devices[{i}].unit: {device.id} and {seen[endpoint, unit]} are both unit {unit} at {endpoint}"
+                f"devices[{i}].unit: {device.id} and {seen[endpoint, unit]} share unit {unit} of {endpoint}"
             )
         seen[endpoint, unit] = device.id
         before = first.setdefault(endpoint, wired)

@@ -117,6 +117,8 @@ class WatchdogPlan:
 
     timeout_ms: int
     arm: tuple[Write, ...]
+    """Some devices keep these over a power cycle in memory that wears out, and some refuse them while the
+    watchdog runs: verify first, write only what is not so."""
     verify: tuple[Check, ...]
     """What must read back, at every connect and then once a second."""
     running: Check | None
@@ -174,6 +176,15 @@ class UnitPlan:
     rules: UnitRules
     min_gap_s: float
     """Silence between two requests to this unit."""
+
+    def worst_open_ms(self, output: OutputPlan) -> int | None:
+        """How long an output of this unit can stay ON when the gateway dies at the worst moment.
+
+        None: nobody ends it.
+        """
+        if output.timed:
+            return output.pulse_ms
+        return output.pulse_ms + self.watchdog.timeout_ms if self.watchdog else None
 
 
 def reads_of(fields: Sequence[Field]) -> tuple[Read, ...]:

@@ -1,15 +1,11 @@
 """From a profile to plans: addresses, values and frames for one unit, channel and pulse."""
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from dataclasses import replace
 
 from drivers.modbus.frames import ON as COIL_ON
 from drivers.modbus.frames import (
-    READ_COILS,
-    READ_DISCRETE_INPUTS,
     READ_HOLDING,
-    READ_INPUT,
-    ReadBits,
     ReadWords,
     Write,
     WriteCoil,
@@ -18,6 +14,7 @@ from drivers.modbus.frames import (
     function_of,
 )
 from drivers.modbus.guard import Guard
+from drivers.modbus.places import check_of, field_of, setting_write
 from drivers.modbus.plan import (
     Allow,
     Ban,
@@ -30,28 +27,11 @@ from drivers.modbus.plan import (
     UnitRules,
     WatchdogPlan,
 )
-from drivers.modbus.profile import (
-    CodePulse,
-    Expect,
-    HeldPulse,
-    Place,
-    PresetPulse,
-    Profile,
-    Setting,
-    TicksPulse,
-)
+from drivers.modbus.profile import Outputs, Place, Profile, TicksPulse, Watchdog
+from drivers.modbus.pulses import DOOR_PULSE_MS, TURNSTILE_PULSE_MS, check_length, pulse_frames
 from gateway.domain.errors import ConfigError
 
-DOOR_PULSE_MS: Final = (500, 30_000)
-TURNSTILE_PULSE_MS: Final = (100, 500)
-"""What a door or a turnstile may ask for, whatever a site file or a profile says."""
-
-_FUNCTIONS: Final = {
-    "coils": READ_COILS,
-    "discrete_inputs": READ_DISCRETE_INPUTS,
-    "holding": READ_HOLDING,
-    "input": READ_INPUT,
-}
+__all__ = ["DOOR_PULSE_MS", "TURNSTILE_PULSE_MS", "check_of", "output_plan", "unit_plan"]
 
 
 def output_plan(
@@ -68,11 +48,9 @@ def output_plan(
     Raises ConfigError for a channel the device has not, or a pulse it or the door cannot hold.
     """
     out = profile.outputs
-    _check_channel(profile, channel, where)
-    low, high = bounds
-    if not low <= pulse_ms <= high:
-        raise ConfigError(f"{where}: pulse_ms: {pulse_ms} is not within {low} to {high}")
-    prepare, pulse, off = _pulse(profile, unit, channel, pulse_ms, where)
+    _check_channel(profile, channel, f"{where}: channel")
+    check_length(profile, pulse_ms, bounds, where)
+    prepare, pulse, off = pulse_frames(profile, unit, channel, pulse_ms)
     return OutputPlan(
         channel=channel,
         pulse_ms=pulse_ms,
@@ -80,109 +58,9 @@ def output_plan(
         prepare=prepare,
         pulse=pulse,
         off=off,
-        state=_field(out.readback, unit, channel),
-        cycles=_field(out.cycles, unit, channel) if out.cycles else None,
+        state=field_of(out.readback, unit, channel),
+        cycles=field_of(out.cycles, unit, channel) if out.cycles else None,
     )
-
-
-def _check_channel(profile: Profile, channel: int, where: str) -> None:
-    count = profile.outputs.count
-    if not 1 <= channel <= count:
-        raise ConfigError(f"{where}: channel: {profile.name} has relays 1 to {count}, not {channel}")
-
-
-def _pulse(
-    profile: Profile, unit: int, channel: int, pulse_ms: int, where: str
-) -> tuple[tuple[Write, ...], Write, tuple[Write, ...]]:
-    """What comes before, what opens, what closes."""
-    out, pulse = profile.outputs, profile.outputs.pulse
-    own = out.first + channel - 1
-    off = _switch(profile, unit, channel, out.off)
-    match pulse:
-        case TicksPulse():
-            ticks = _ticks(profile, pulse_ms * 1000, pulse.unit_ms * 1000, pulse, where)
-            return (), WriteCoil(unit, pulse.base + own, ticks), (off,)
-        case CodePulse():
-            ticks = _ticks(profile, pulse_ms * 1000, pulse.unit_ms * 1000, pulse, where)
-            return (), WriteWord(unit, own, pulse.code << 8 | ticks), (off,)
-        case PresetPulse():
-            ticks = _ticks(profile, pulse_ms * 1000, pulse.unit_us, pulse, where)
-            start = pulse.start + channel - 1
-            prepare = (
-                _write_number(pulse.count, unit, channel, 1),
-                _write_number(pulse.on_width, unit, channel, ticks),
-                _write_number(pulse.off_width, unit, channel, pulse.min_ticks),
-            )
-            return prepare, WriteCoil(unit, start, COIL_ON), (WriteCoil(unit, start, 0), off)
-        case HeldPulse():
-            return (), _switch(profile, unit, channel, out.on), (off,)
-
-
-def _switch(profile: Profile, unit: int, channel: int, value: int) -> Write:
-    address = profile.outputs.first + channel - 1
-    kind = WriteCoil if profile.outputs.write == "coil" else WriteWord
-    return kind(unit, address, value)
-
-
-def _ticks(
-    profile: Profile, pulse_us: int, unit_us: int, pulse: TicksPulse | CodePulse | PresetPulse, where: str
-) -> int:
-    ticks, rest = divmod(pulse_us, unit_us)
-    step = unit_us / 1000
-    if rest:
-        near = f"{(pulse_us - rest) / 1000:g} or {(pulse_us - rest + unit_us) / 1000:g}"
-        raise ConfigError(
-            f"{where}: pulse_ms: {profile.name} times pulses in steps of {step:g} ms; "
-            f"write {near} instead of {pulse_us // 1000}"
-        )
-    if not pulse.min_ticks <= ticks <= pulse.max_ticks:
-        least, most = pulse.min_ticks * step, pulse.max_ticks * step
-        raise ConfigError(
-            f"{where}: pulse_ms: {profile.name} holds {least:g} to {most:g} ms, not {pulse_us // 1000}"
-        )
-    return ticks
-
-
-def _field(place: Place, unit: int, channel: int) -> Field:
-    """Where the value of a channel is read: the whole row in one request where that is short."""
-    function = _FUNCTIONS[place.space]
-    if place.packed:
-        return Field(read=ReadWords(unit, function, place.first), mask=1 << channel - 1)
-    address = place.first + (channel - 1) * place.stride
-    if place.space in {"coils", "discrete_inputs"}:
-        return Field(read=ReadBits(unit, function, address))
-    return Field(
-        read=ReadWords(unit, function, address, place.words),
-        words=place.words,
-        low_word_first=place.low_word_first,
-    )
-
-
-def _write_number(place: Place, unit: int, channel: int, value: int) -> Write:
-    address = place.first + (channel - 1) * place.stride
-    if place.words == 1:
-        return WriteWord(unit, address, value)
-    words = (value >> 16, value & 0xFFFF)
-    return WriteWords(unit, address, tuple(reversed(words)) if place.low_word_first else words)
-
-
-def _setting(setting: Setting, unit: int) -> Write:
-    if setting.coil is not None:
-        return WriteCoil(unit, setting.coil, COIL_ON if setting.value else 0)
-    address = setting.register or 0
-    if setting.words:
-        return WriteWords(unit, address, (setting.value, *setting.words))
-    return WriteWord(unit, address, setting.value)
-
-
-def _expect(expect: Expect, unit: int) -> Check:
-    place = Place(space=expect.space, first=expect.address)
-    field = _field(place, unit, 1)
-    if isinstance(field.read, ReadWords):
-        field = Field(read=field.read, mask=expect.mask)
-    low = expect.equals if expect.equals is not None else expect.low or 0
-    high = expect.equals if expect.equals is not None else (0xFFFF if expect.high is None else expect.high)
-    return Check(field=field, low=low, high=high, what=expect.what)
 
 
 def unit_plan(
@@ -198,39 +76,57 @@ def unit_plan(
     """Everything a site uses of one device. ``outputs`` may hold two lengths of one channel.
 
     ``inputs`` are the numbers of the inputs in use, ``spare`` the unused output that proves a watchdog,
-    ``exclusive`` groups of channels that must never be ON together. Raises ConfigError.
+    ``exclusive`` groups of channels that must never be ON together. A device of which the site uses inputs
+    only needs no watchdog. Raises ConfigError.
     """
     owned = sorted({o.channel for o in outputs})
     watchdog = _watchdog(profile, unit, spare, owned, where)
-    plans = tuple(_input(profile, unit, n, where) for n in sorted(set(inputs)))
-    checks = (
-        *(_expect(e, unit) for e in profile.checks),
-        *_off_checks(profile.outputs.power_on, unit, owned, "after power returns"),
-        *_off_checks(profile.outputs.safe, unit, owned, "after the watchdog expired"),
-    )
+    # The spare proves the watchdog for all only if it is set like all.
+    alike = sorted({*owned, watchdog.spare.channel}) if watchdog and watchdog.spare else owned
+    plans = tuple(_input(profile, unit, n, inputs, where) for n in sorted(set(inputs)))
     return UnitPlan(
         unit=unit,
         pulse_class=profile.pulse_class,
-        outputs=tuple(outputs),
+        outputs=tuple(_read_together(profile.outputs, unit, o, alike) for o in outputs),
         inputs=plans,
-        checks=checks,
+        checks=(*(check_of(e, unit) for e in profile.checks), *_output_checks(profile.outputs, unit, alike)),
         watchdog=watchdog,
-        rebooted=_expect(profile.rebooted, unit).field if profile.rebooted else None,
-        rules=_rules(profile, outputs, plans, watchdog, exclusive),
+        rebooted=check_of(profile.rebooted, unit).field if profile.rebooted else None,
+        rules=_rules(profile, outputs, plans, watchdog, _groups(profile, exclusive, where)),
         min_gap_s=profile.min_gap_ms / 1000,
     )
 
 
-def _off_checks(place: Place | None, unit: int, owned: Sequence[int], when: str) -> tuple[Check, ...]:
-    if place is None:
-        return ()
-    return tuple(
-        Check(field=_field(place, unit, n), low=0, high=0, what=f"output {n} {when}: must be OFF; set it so")
-        for n in owned
+def _check_channel(profile: Profile, channel: int, where: str) -> None:
+    count = profile.outputs.count
+    if not 1 <= channel <= count:
+        raise ConfigError(f"{where}: {profile.name} has relays 1 to {count}, not {channel}")
+
+
+def _read_together(out: Outputs, unit: int, plan: OutputPlan, among: Sequence[int]) -> OutputPlan:
+    """The same plan, with one request for the states of all outputs in use."""
+    return replace(
+        plan,
+        state=field_of(out.readback, unit, plan.channel, among),
+        cycles=field_of(out.cycles, unit, plan.channel, among) if out.cycles else None,
     )
 
 
-def _input(profile: Profile, unit: int, number: int, where: str) -> InputPlan:
+def _output_checks(out: Outputs, unit: int, channels: Sequence[int]) -> tuple[Check, ...]:
+    """What must be set so for each output in use."""
+    wanted: list[tuple[Place, int, str]] = [(mode, mode.equals, mode.what) for mode in out.modes]
+    if out.power_on is not None:
+        wanted.append((out.power_on, 0, "must be OFF after power returns; set it so"))
+    if out.safe is not None:
+        wanted.append((out.safe, 0, "must be OFF after the watchdog expired; set it so"))
+    return tuple(
+        Check(field=field_of(place, unit, n, channels), low=value, high=value, what=f"output {n} {what}")
+        for place, value, what in wanted
+        for n in channels
+    )
+
+
+def _input(profile: Profile, unit: int, number: int, among: Collection[int], where: str) -> InputPlan:
     inputs = profile.inputs
     count = 0 if inputs is None else inputs.count
     if inputs is None or not 1 <= number <= count:
@@ -240,14 +136,20 @@ def _input(profile: Profile, unit: int, number: int, where: str) -> InputPlan:
     prepare: tuple[Write, ...] = ()
     if counter is not None and counter.start is not None:
         prepare = (WriteCoil(unit, counter.start + number - 1, COIL_ON),)
+
+    def field(place: Place | None) -> Field | None:
+        return field_of(place, unit, number, among) if place else None
+
     return InputPlan(
         number=number,
-        state=_field(inputs.state, unit, number),
-        counter=_field(counter, unit, number) if counter else None,
-        latched_high=_field(latches.high, unit, number) if latches else None,
-        latched_low=_field(latches.low, unit, number) if latches else None,
+        state=field_of(inputs.state, unit, number, among),
+        counter=field(counter),
+        latched_high=field(latches.high if latches else None),
+        latched_low=field(latches.low if latches else None),
         prepare=prepare,
-        clear=(_setting(latches.clear_high, unit), _setting(latches.clear_low, unit)) if latches else (),
+        clear=tuple(setting_write(s, unit) for s in (latches.clear_high, latches.clear_low))
+        if latches
+        else (),
     )
 
 
@@ -255,35 +157,66 @@ def _watchdog(
     profile: Profile, unit: int, spare: int | None, owned: Sequence[int], where: str
 ) -> WatchdogPlan | None:
     dog = profile.watchdog
-    if dog is None:
+    if not owned:
         return None
-    if dog.needs_spare and spare is None:
-        raise ConfigError(
-            f"{where}: spare_channel: {profile.name} cannot say by itself that its watchdog runs; "
-            "leave one relay unused and name it here"
-        )
-    if spare is not None and spare in owned:
-        raise ConfigError(f"{where}: spare_channel: relay {spare} moves a door; name one that nothing uses")
-    proof = None
-    if spare is not None:
-        _check_channel(profile, spare, where)
-        proof = output_plan(profile, unit=unit, channel=spare, pulse_ms=1000, where=where)
-    arm = tuple(_setting(s, unit) for s in dog.before)
-    verify = [_expect(e, unit) for e in dog.verify]
-    if dog.time is not None:
-        ticks = dog.timeout_ms // dog.unit_ms
-        arm += (WriteWord(unit, dog.time, ticks),)
-        field = Field(read=ReadWords(unit, READ_HOLDING, dog.time))
-        verify.insert(0, Check(field=field, low=ticks, high=ticks, what="the watchdog's time"))
+    if dog is None:
+        if spare is not None:
+            raise ConfigError(
+                f"{where}: spare_channel: {profile.name} has no watchdog to prove; remove the key"
+            )
+        return None
+    proof = _spare(profile, dog, unit, spare, owned, where)
+    arm, verify = _arming(dog, unit)
     return WatchdogPlan(
         timeout_ms=dog.timeout_ms,
-        arm=(*arm, *(_setting(s, unit) for s in dog.after)),
-        verify=tuple(verify),
-        running=_expect(dog.running, unit) if dog.running else None,
+        arm=arm,
+        verify=verify,
+        running=check_of(dog.running, unit) if dog.running else None,
         feed=proof.off[0] if proof and dog.fed_by == "write" else None,
-        clear=tuple(_setting(s, unit) for s in dog.clear),
+        clear=tuple(setting_write(s, unit) for s in dog.clear),
         spare=proof,
     )
+
+
+def _spare(
+    profile: Profile, dog: Watchdog, unit: int, spare: int | None, owned: Sequence[int], where: str
+) -> OutputPlan | None:
+    """The output that nothing is wired to; None where none is needed and none is named."""
+    where = f"{where}: spare_channel"
+    if spare is None:
+        if dog.needs_spare:
+            why = "is fed by writes alone" if dog.running else "cannot say by itself that its watchdog runs"
+            raise ConfigError(f"{where}: {profile.name} {why}; leave one relay unused and name it here")
+        return None
+    _check_channel(profile, spare, where)
+    if spare in owned:
+        raise ConfigError(f"{where}: relay {spare} moves a door; name one that nothing uses")
+    length = max(DOOR_PULSE_MS[0], dog.timeout_ms)  # never sent by a timer: the watchdog must end it
+    return output_plan(
+        profile, unit=unit, channel=spare, pulse_ms=length, bounds=(length, length), where=where
+    )
+
+
+def _arming(dog: Watchdog, unit: int) -> tuple[tuple[Write, ...], tuple[Check, ...]]:
+    """What to write, and what must then read back."""
+    arm = [setting_write(s, unit) for s in dog.before]
+    verify = [check_of(e, unit) for e in dog.verify]
+    if dog.time is not None:
+        ticks = dog.timeout_ms // dog.unit_ms
+        arm.append(WriteWord(unit, dog.time, ticks))
+        what = f"the watchdog's time (register {dog.time}): must be {ticks}"
+        field = Field(read=ReadWords(unit, READ_HOLDING, dog.time))
+        verify.insert(0, Check(field=field, low=ticks, high=ticks, what=what))
+    return (*arm, *(setting_write(s, unit) for s in dog.after)), tuple(verify)
+
+
+def _groups(profile: Profile, exclusive: Sequence[Collection[int]], where: str) -> tuple[frozenset[int], ...]:
+    """Groups of channels as groups of output addresses."""
+    for group in exclusive:
+        for channel in group:
+            _check_channel(profile, channel, f"{where}: channel")
+    first = profile.outputs.first
+    return tuple(frozenset(first + n - 1 for n in group) for group in exclusive)
 
 
 def _rules(
@@ -291,7 +224,7 @@ def _rules(
     outputs: Sequence[OutputPlan],
     inputs: Sequence[InputPlan],
     watchdog: WatchdogPlan | None,
-    exclusive: Sequence[Collection[int]],
+    exclusive: tuple[frozenset[int], ...],
 ) -> UnitRules:
     """Exactly the writes that the plans hold, and none else."""
     writes: list[Write] = []
@@ -302,11 +235,10 @@ def _rules(
         writes += [*known.prepare, *known.clear]
     if watchdog is not None:
         writes += [*watchdog.arm, *watchdog.clear]
-    first = profile.outputs.first
     return UnitRules(
         allowed=tuple(dict.fromkeys(a for w in writes for a in _allow(w))),
         banned=tuple(Ban(address=b.address, why=b.why) for b in profile.banned),
-        exclusive=tuple(frozenset(first + n - 1 for n in group) for group in exclusive),
+        exclusive=exclusive,
     )
 
 

@@ -4,7 +4,7 @@ Addresses are 0-based PDU addresses. Outputs and inputs are numbered from 1, as 
 the keys mean together is worked out in ``planning``; what contradicts itself is refused in ``profile_rules``.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,9 +14,14 @@ from drivers.modbus.plan import PulseClass
 Word = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Positive = Annotated[int, Meta(ge=1, le=0xFFFF)]
 Count = Annotated[int, Meta(ge=1, le=64)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 Space = Literal["coils", "discrete_inputs", "holding", "input"]
 """FC01, FC02, FC03, FC04."""
 Transport = Literal["tcp", "tls", "rtu_tcp", "rtu"]
+
+
+TLS_PORT: Final = 802
+"""MODBUS/TCP Security, protocol specification v36."""
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,6 +60,14 @@ class Expect(_Table, frozen=True, kw_only=True):
     equals: Word | None = None
     low: Word | None = None
     high: Word | None = None
+    what: str
+    """For people: what it is, and what to set when it is wrong."""
+
+
+class Mode(Place, frozen=True, kw_only=True):
+    """A setting each output has for itself, and what it must be for every output the site uses."""
+
+    equals: Word
     what: str
     """For people: what it is, and what to set when it is wrong."""
 
@@ -110,6 +123,8 @@ class Outputs(_Table, frozen=True, kw_only=True):
     """The state after power returns; must read OFF for every output the site owns."""
     safe: Place | None = None
     """The state after the watchdog expired; must read OFF likewise."""
+    modes: tuple[Mode, ...] = ()
+    """Settings of each output that keep the rest of the profile true."""
 
 
 class Counter(Place, frozen=True, kw_only=True):
@@ -145,6 +160,9 @@ class Watchdog(_Table, frozen=True, kw_only=True):
     unit_ms: Positive = 1
     timeout_ms: Positive
     """What it is set to, or, without ``time``, what the installer must set."""
+    min_ticks: Positive = 1
+    max_ticks: Positive = 0xFFFF
+    """What the register holds, in units; some devices take a short time for "off"."""
     before: tuple[Setting, ...] = ()
     """Written before the time, to unlock or stop it."""
     after: tuple[Setting, ...] = ()
@@ -184,7 +202,9 @@ class Profile(_Table, frozen=True, kw_only=True):
     installer: str
     """What to set on the device, and what is not known of it."""
     transports: tuple[Transport, ...]
-    port: Annotated[int, Meta(ge=1, le=65535)] = 502
+    port: Port = 502
+    rtu_tcp_port: Port | None = None
+    """Where it takes RTU frames over TCP, if not at ``port``."""
     unit: Annotated[int, Meta(ge=1, le=247)] = 1
     baud: int = 9600
     min_gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 0
@@ -200,3 +220,9 @@ class Profile(_Table, frozen=True, kw_only=True):
     identity: tuple[Expect, ...] = ()
     """Reads that only this kind of device answers so; for ``door scan``."""
     banned: tuple[Banned, ...] = ()
+
+    def port_of(self, transport: Transport) -> int:
+        """The TCP port a device of this kind listens at by default."""
+        if transport == "tls":
+            return TLS_PORT
+        return self.rtu_tcp_port or self.port if transport == "rtu_tcp" else self.port

@@ -20,8 +20,8 @@ from drivers.modbus.frames import (
     Refused,
     Result,
 )
+from drivers.modbus.places import check_of
 from drivers.modbus.plan import Check
-from drivers.modbus.planning import check_of
 from drivers.modbus.profile import Place, Profile
 
 _PATIENCE_NS = 5_000_000_000

@@ -33,7 +33,7 @@ def profiles(folder: Path | None) -> None:
         "profile", "device", "class", "verified", "transports", "relays", "inputs", "pulse", "watchdog"
     )
     for name, profile in all_profiles(folders).items():
-        row = describe(name, profile)
+        row = describe(profile, file=name)
         table.add_row(
             row.file,
             row.name,
@@ -42,8 +42,8 @@ def profiles(folder: Path | None) -> None:
             ", ".join(row.transports),
             str(row.relays),
             str(row.inputs or ""),
-            row.pulse,
-            row.watchdog,
+            "{}-{} ms, step {}".format(*row.pulse_ms),
+            row.watchdog + (" (needs a spare relay)" if row.spare else ""),
         )
     Console().print(table)
     click.echo("A: the device ends the pulse.  B: its watchdog does, armed and proven at each connection.")
@@ -61,9 +61,9 @@ def test(door_id: str, config: Path | None, direction: str, extended: bool, yes:
     from gateway.installer.door_test import Report, test_door
 
     site = common.site(config)
-    name = next((o.name for o in (*site.doors, *site.turnstiles) if o.id == door_id), door_id)
+    opening = site.opening(door_id)
     if not yes:
-        click.confirm(f"This releases {name}. Is somebody there who keeps an eye on it?", abort=True)
+        click.confirm(f"This releases {opening.name}. Is somebody there who keeps an eye on it?", abort=True)
 
     async def work() -> Report:
         return await test_door(site, door_id, direction, extended=extended, say=click.echo)
@@ -91,8 +91,7 @@ def watch(door_id: str, config: Path | None, seconds: float | None) -> None:
     from gateway.installer.door_watch import watch_door
 
     site = common.site(config)
-    if door_id not in {o.id for o in (*site.doors, *site.turnstiles)}:
-        raise InvalidInput(f'no door has the id "{door_id}"')
+    site.opening(door_id)
     with contextlib.suppress(KeyboardInterrupt, TimeoutError):
         common.run(asyncio.wait_for(watch_door(site, door_id, click.echo), seconds))
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from drivers.modbus.transport import RtuOverTcp, Tcp
-
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.guard import Guard
 from drivers.modbus.profiles import all_profiles
 from drivers.modbus.scan import Answer, scan
+from drivers.modbus.transport import RtuOverTcp, Tcp
 from gateway.domain.errors import Unavailable
 from gateway.resources import data
 from gateway.telemetry.clock import SystemClock

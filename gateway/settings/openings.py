@@ -90,8 +90,8 @@ class Turnstile(Section, frozen=True, kw_only=True):
     pulse_ms: LanePulseMs = 300
     wait_s: Annotated[float, Meta(ge=1, le=60)] = 5.0
     """How long the turnstile waits for a person by its own setting."""
-    opposite: Literal["wait", "refuse"] = "wait"
-    """What becomes of a grant while somebody is expected from the other side."""
+    opposite: Literal["wait", "allow"] = "wait"
+    """What becomes of a grant while somebody is expected from the other side: it waits, or is given too."""
     sensors: TurnstileSensors = msgspec.field(default_factory=TurnstileSensors)
 
     def lanes(self) -> Iterator[tuple[Literal["in", "out"], Lane]]:

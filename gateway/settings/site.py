@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.domain.errors import InvalidInput
 from gateway.settings.openings import Door, Interlock, Turnstile
 from gateway.settings.sections import (
     AccessPoint,
@@ -35,3 +36,12 @@ class Site(Section, frozen=True, kw_only=True):
     vision: Vision = msgspec.field(default_factory=Vision)
     recognition: Recognition = msgspec.field(default_factory=Recognition)
     metrics: Metrics | None = None
+
+    def opening(self, door: str) -> Door | Turnstile:
+        """A door or turnstile by its id. Raises InvalidInput naming those there are."""
+        every: tuple[Door | Turnstile, ...] = (*self.doors, *self.turnstiles)
+        for one in every:
+            if one.id == door:
+                return one
+        known = ", ".join(one.id for one in every) or "none"
+        raise InvalidInput(f'no door has the id "{door}"; there is: {known}')

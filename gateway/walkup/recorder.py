@@ -27,6 +27,7 @@ class Recorder:
     lost: int = 0
     _waiting: deque[EventDraft] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def note(
         self, kind: EventKind, data: Mapping[str, Json], access_point: AccessPointId | None = None
@@ -61,6 +62,10 @@ class Recorder:
 
     async def flush(self) -> bool:
         """Write everything that waits; False when the journal cannot."""
+        async with self._writing:
+            return await self._write_all()
+
+    async def _write_all(self) -> bool:
         while self._waiting:
             draft = self._waiting[0]
             try:

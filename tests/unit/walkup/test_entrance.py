@@ -13,6 +13,7 @@ from gateway.domain.doors import Actuation, DoorHealth, Link, Outcome
 from gateway.domain.errors import JournalUnavailable
 from gateway.domain.events import EventKind
 from gateway.domain.people import PersonStatus
+from gateway.domain.readings import Direction
 from gateway.domain.sightings import Settled
 from gateway.walkup.decided import Decided
 from gateway.walkup.door_actor import DoorActor, settle_open_grants
@@ -20,6 +21,7 @@ from gateway.walkup.entrance import Entrance
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import DOOR, MODEL, POLICY, axis, like, person, roster, sample, sighting
 from tests.fakes.journal import FakeJournal
+from tests.fakes.portal import FakePortal
 
 
 class Lock:
@@ -52,12 +54,14 @@ class Site:
     def __init__(self) -> None:
         self.clock, self.journal = FakeClock(), FakeJournal()
         self.lock = Lock(self.journal, self.clock)
+        self.portal = FakePortal()
         self.roster = roster()
         self.liveness = True
         self.told: list[Decided] = []
         self.settled: list[Settled] = []
         self.actor = DoorActor(
             door=self.lock,
+            portal=self.portal,
             journal=self.journal,
             clock=self.clock,
             on_passage=lambda passage: self.entrance.passed(passage),  # noqa: PLW0108  # made below
@@ -70,6 +74,7 @@ class Site:
                 roster_max_age_ns=3600 * 10**9,
                 grant_ttl_ns=10**9,
             ),
+            direction=Direction.IN,
             policy=lambda _templates: POLICY,
             model_id=MODEL,
             roster=lambda: self.roster,
@@ -296,3 +301,32 @@ async def test_a_journal_that_fails_for_a_denial_still_tells(site: Site):
     assert site.told[0].reason is DenyReason.UNKNOWN_PERSON
     with contextlib.suppress(JournalUnavailable):
         await site.journal.append()
+
+
+async def test_what_stands_in_the_way_is_a_denial_and_no_grant(site: Site):
+    site.portal.against = DenyReason.INTERLOCK
+    await site.see(*KNOWN)
+    assert site.told[-1].reason is DenyReason.INTERLOCK
+    assert EventKind.ACCESS_GRANTED not in site.kinds()
+    assert site.lock.grants == []
+
+
+async def test_what_comes_up_after_the_decision_is_a_denial_on_record_too(site: Site):
+    site.portal.surprise = DenyReason.BUSY
+    await site.see(*KNOWN)
+    assert site.told[-1].reason is DenyReason.BUSY
+    assert site.kinds() == [EventKind.ACCESS_DENIED]
+    assert site.lock.grants == []
+    assert site.settled[-1] is Settled.AGAIN
+
+
+async def test_the_portal_hears_of_a_grant_before_and_after_its_frame(site: Site):
+    await site.see(*KNOWN)
+    grant = site.lock.grants[0].grant_id
+    assert site.portal.told == [("reserve", grant), ("released", grant), ("settled", grant)]
+
+
+async def test_the_portal_is_told_when_nothing_could_be_recorded(site: Site):
+    site.journal.full = True
+    await site.see(*KNOWN)
+    assert [what for what, _ in site.portal.told] == ["reserve", "unsent"]

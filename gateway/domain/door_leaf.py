@@ -1,0 +1,108 @@
+"""The leaf: when it was opened and shut, and which grants that answers."""
+
+from dataclasses import replace
+
+from gateway.domain.door_state import DoorConfig, DoorState, Effect, Notice, Release, Relock, RelockNow
+from gateway.domain.events import EventKind, Json
+from gateway.domain.ids import GrantId
+from gateway.domain.readings import Sensor
+
+
+def look(state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
+    """The contact was read. A change counts once it has stood still; it began after the look before."""
+    says_open = state.on.get(Sensor.CONTACT)
+    if says_open is None:
+        return replace(state, open=None, changing_ns=None)
+    if state.open is None:
+        opened = now_ns if says_open else None
+        return replace(state, open=says_open, opened_ns=opened, changing_ns=None, legitimate=True)
+    if says_open == state.open:
+        return replace(state, changing_ns=None)
+    if state.changing_ns is not None:
+        return state
+    return replace(state, changing_ns=now_ns, earliest_ns=before_ns or now_ns)
+
+
+def unreadable(state: DoorState) -> DoorState:
+    """Nothing is known of the sensors any more."""
+    return replace(
+        state, seen_ns=None, on=dict.fromkeys(state.on), output_on=None, open=None, changing_ns=None
+    )
+
+
+def settled(
+    config: DoorConfig, state: DoorState, grant_id: GrantId, *, moved: bool, now_ns: int
+) -> DoorState:
+    """A grant's frame left and may have moved the lock, or did not."""
+    if not moved:
+        return replace(state, releases=tuple(r for r in state.releases if r.grant_id != grant_id))
+    until_ns = {r.grant_id: now_ns + r.pulse_ns + config.slack_ns for r in state.releases}
+    releases = tuple(
+        replace(r, until_ns=until_ns[r.grant_id], sure=True) if r.grant_id == grant_id else r
+        for r in state.releases
+    )
+    return replace(state, releases=releases)
+
+
+def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+    """What time and the contact have decided by now."""
+    changing = state.changing_ns
+    if changing is not None and now_ns - changing >= config.debounce_ns:
+        state = replace(state, changing_ns=None)
+        state = _shut(config, state, now_ns, effects) if state.open else _opened(config, state, effects)
+    return _verdicts(state, now_ns, effects)
+
+
+def _opened(config: DoorConfig, state: DoorState, effects: list[Effect]) -> DoorState:
+    began = state.earliest_ns
+    live = [r for r in state.releases if r.until_ns >= began]
+    shunted = state.fire or state.hold is not None or state.rex_until_ns >= began
+    if config.relock is Relock.OPEN and not state.fire and state.hold is None:
+        effects.append(RelockNow())
+    taken = tuple(replace(r, opened=True) if r in live else r for r in state.releases)
+    return replace(
+        state,
+        open=True,
+        opened_ns=began,
+        legitimate=bool(live) or shunted,
+        forced=not live and not shunted,
+        extended=any(r.extended for r in live),
+        releases=taken,
+    )
+
+
+def _shut(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+    early = config.relock is Relock.CLOSE and state.released_until_ns > now_ns
+    if early and not state.fire and state.hold is None:
+        effects.append(RelockNow())
+    return replace(state, open=False, opened_ns=None, forced=False, legitimate=True, extended=False)
+
+
+def _verdicts(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+    """One passage verdict a grant, as soon as it is certain."""
+    left = []
+    for release in state.releases:
+        verdict = _verdict(state, release, now_ns)
+        if verdict is None:
+            left.append(release)
+            continue
+        taken, how = verdict
+        kind = EventKind.ACCESS_TAKEN if taken else EventKind.ACCESS_NOT_TAKEN
+        data: dict[str, Json] = {"passage": how}
+        if taken and sum(r.opened for r in state.releases) > 1:
+            data["shared"] = True
+        effects.append(Notice(kind=kind, grant_id=release.grant_id, data=data))
+    return state if len(left) == len(state.releases) else replace(state, releases=tuple(left))
+
+
+def _verdict(state: DoorState, release: Release, now_ns: int) -> tuple[bool, str] | None:
+    if not release.sure:
+        return None
+    if release.opened:
+        return True, "opened"
+    if release.was_open and state.open:
+        return True, "already_open"
+    if now_ns <= release.until_ns or state.changing_ns is not None:
+        return None
+    known = Sensor.CONTACT in state.on and state.open is not None
+    return False, "not_opened" if known else "unknown"

@@ -1,0 +1,298 @@
+"""The turnstile as a state machine: one grant is one token, and one token is one person.
+
+Makers' controllers wait about five seconds for the person (PERCo, TiSO: the waiting time is theirs, not the
+pulse's); passages come as short pulses that are counted.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from gateway.domain.door_state import Acknowledge, Effect, Looked, Lost, Notice, Released, Settled, Tick
+from gateway.domain.doors import Outcome
+from gateway.domain.events import EventKind
+from gateway.domain.ids import GrantId
+from gateway.domain.readings import Direction, Readings, Sensor
+
+_S = 1_000_000_000
+_MOVED = frozenset({Outcome.CONFIRMED, Outcome.SENT, Outcome.AMBIGUOUS})
+
+
+class TurnstileAlarm(StrEnum):
+    """What a guard is told."""
+
+    TAILGATE = "tailgate"
+    """A second person on one token."""
+    FORCED = "forced"
+    """A passage without any token."""
+    WRONG_WAY = "wrong_way"
+    """A passage against the direction somebody was let in."""
+    FREE = "free"
+    """It lets everybody pass."""
+    STUCK = "stuck"
+    """A relay stays ON: some makers read that as free passage."""
+    TAMPER = "tamper"
+    FIRE = "fire"
+    FIRE_UNKNOWN = "fire_unknown"
+    PASSAGES_UNKNOWN = "passages_unknown"
+
+
+class TurnstilePhase(StrEnum):
+    """What the turnstile is doing."""
+
+    LOCKED = "locked"
+    ARMED = "armed"
+    """It waits for the person of a token."""
+    FREE = "free"
+    FAULT = "fault"
+    FIRE = "fire"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnstileConfig:
+    """One turnstile of a site; times in monotonic nanoseconds."""
+
+    directions: frozenset[Direction]
+    counted: frozenset[Direction]
+    """Directions whose passages are wired."""
+    fitted: frozenset[Sensor] = frozenset()
+    pulse_ns: int = 300_000_000
+    wait_ns: int = 5 * _S
+    grace_ns: int = _S
+    """A person may be in the middle of it when the turnstile's own time is up."""
+    both_ways: bool = False
+    """A grant may be given while somebody is expected from the other side."""
+    tail_ns: int = 3 * _S
+    """A further passage so soon after a token's is somebody who slipped through behind."""
+    burst: int = 3
+    """So many passages without a token, each within ``burst_ns``, mean that everybody may pass."""
+    burst_ns: int = 5 * _S
+    stuck_ns: int = 2 * _S
+    shown_ns: int = 30 * _S
+    """How long an alarm of one moment is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One person may pass, until then."""
+
+    grant_id: GrantId
+    until_ns: int
+    sure: bool = False
+    """Its frame has left, and whatever became of it: it is never sent again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnstileState:
+    """Everything known of one turnstile at one time."""
+
+    phase: TurnstilePhase = TurnstilePhase.LOCKED
+    tokens: Mapping[Direction, Token] = field(default_factory=dict)
+    counts: Mapping[Direction, int | None] = field(default_factory=dict)
+    passed_ns: Mapping[Direction, int] = field(default_factory=dict)
+    """When the last token of a direction was used."""
+    strays: tuple[int, ...] = ()
+    on: Mapping[Sensor, bool | None] = field(default_factory=dict)
+    output_on: bool | None = None
+    pulse_until_ns: int = 0
+    free: bool = False
+    """Latched until the input is clear, or somebody acknowledged it."""
+    fire: bool = False
+    shown: Mapping[TurnstileAlarm, int] = field(default_factory=dict)
+    alarms: frozenset[TurnstileAlarm] = frozenset()
+    told_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnstileStep:
+    """The next state, and what to do about it, in order."""
+
+    state: TurnstileState
+    effects: tuple[Effect, ...] = ()
+
+
+TurnstileStimulus = Looked | Lost | Released | Settled | Tick | Acknowledge
+
+
+def advance(
+    config: TurnstileConfig, state: TurnstileState, stimulus: TurnstileStimulus, now_ns: int
+) -> TurnstileStep:
+    """What the turnstile is after this, and what to do about it."""
+    effects: list[Effect] = []
+    after = _take(config, replace(state, told_ns=now_ns), stimulus, now_ns, effects)
+    after = _expire(config, after, now_ns, effects)
+    after = replace(after, alarms=_alarms(config, after, now_ns))
+    after = replace(after, phase=_phase(after))
+    effects += [_alarm(a, raised=True) for a in sorted(after.alarms - state.alarms)]
+    effects += [_alarm(a, raised=False) for a in sorted(state.alarms - after.alarms)]
+    if after.phase is not state.phase:
+        effects.append(Notice(kind=EventKind.DOOR_MODE, data={"phase": after.phase.value}))
+    return TurnstileStep(after, tuple(effects))
+
+
+def due_ns(config: TurnstileConfig, state: TurnstileState) -> int | None:
+    """When ``Tick`` is wanted next; None when only news can change anything."""
+    times = [t.until_ns + 1 for t in state.tokens.values()]
+    times += [until + 1 for until in state.shown.values()]
+    if state.pulse_until_ns:
+        times.append(state.pulse_until_ns + config.stuck_ns + 1)
+    later = [t for t in times if t > state.told_ns]
+    return min(later, default=None)
+
+
+def taken(config: TurnstileConfig, state: TurnstileState, direction: Direction) -> bool:
+    """A token waits for its person: another one now would let two people through on one."""
+    if direction in state.tokens:
+        return True
+    return bool(state.tokens) and not config.both_ways
+
+
+def usable(state: TurnstileState) -> bool:
+    """Pulses do what they should. In a fire nobody is refused."""
+    return state.fire or not (state.free or TurnstileAlarm.STUCK in state.alarms)
+
+
+def _take(
+    config: TurnstileConfig,
+    state: TurnstileState,
+    stimulus: TurnstileStimulus,
+    now_ns: int,
+    effects: list[Effect],
+) -> TurnstileState:
+    match stimulus:
+        case Looked(readings):
+            state = _look(config, state, readings, now_ns, effects)
+        case Lost():
+            unknown = dict.fromkeys(state.counts)
+            state = replace(state, counts=unknown, on=dict.fromkeys(state.on), output_on=None)
+        case Released(grant_id=grant_id, direction=direction):
+            until_ns = now_ns + config.pulse_ns + config.wait_ns + config.grace_ns
+            token = Token(grant_id=grant_id, until_ns=until_ns)
+            pulse = max(state.pulse_until_ns, now_ns + config.pulse_ns)
+            state = replace(state, tokens={**state.tokens, direction: token}, pulse_until_ns=pulse)
+        case Settled(grant_id, actuation):
+            moved = actuation is not None and actuation.outcome in _MOVED
+            state = replace(state, tokens=_settled(state.tokens, grant_id, moved=moved))
+        case Acknowledge():
+            free = state.free and state.on.get(Sensor.FREE) is True
+            fire = state.fire and state.on.get(Sensor.FIRE) is not False
+            state = replace(state, free=free, fire=fire, strays=())
+        case Tick():
+            pass
+    return state
+
+
+def _settled(tokens: Mapping[Direction, Token], grant_id: GrantId, *, moved: bool) -> dict[Direction, Token]:
+    return {
+        way: replace(token, sure=True) if token.grant_id == grant_id else token
+        for way, token in tokens.items()
+        if moved or token.grant_id != grant_id
+    }
+
+
+def _look(
+    config: TurnstileConfig,
+    state: TurnstileState,
+    readings: Readings,
+    now_ns: int,
+    effects: list[Effect],
+) -> TurnstileState:
+    for way, count in _new_passages(state.counts, readings.passages):
+        for _ in range(count):
+            state = _pass(config, state, way, now_ns, effects)
+    fire = state.fire or readings.get(Sensor.FIRE) is True
+    free = readings.get(Sensor.FREE)
+    return replace(
+        state,
+        counts=dict(readings.passages),
+        on=dict(readings.on),
+        output_on=readings.output_on,
+        fire=fire,
+        free=bool(free) or (state.free and free is None),
+    )
+
+
+def _new_passages(
+    before: Mapping[Direction, int | None], after: Mapping[Direction, int | None]
+) -> Iterator[tuple[Direction, int]]:
+    for way, count in after.items():
+        known = before.get(way)
+        if known is not None and count is not None and count > known:
+            yield way, count - known
+
+
+def _pass(
+    config: TurnstileConfig, state: TurnstileState, way: Direction, now_ns: int, effects: list[Effect]
+) -> TurnstileState:
+    """One person went through."""
+    token = state.tokens.get(way)
+    if token is not None:
+        effects.append(_passage(token, taken=True, how="passed"))
+        tokens = {w: t for w, t in state.tokens.items() if w != way}
+        return replace(state, tokens=tokens, passed_ns={**state.passed_ns, way: now_ns}, strays=())
+    if state.fire or state.free:
+        return state
+    if state.tokens:
+        return _show(config, state, TurnstileAlarm.WRONG_WAY, now_ns)
+    last_ns = state.passed_ns.get(way)
+    if last_ns is not None and now_ns - last_ns <= config.tail_ns:
+        return _show(config, state, TurnstileAlarm.TAILGATE, now_ns)
+    strays = (*(t for t in state.strays if now_ns - t <= config.burst_ns), now_ns)
+    state = replace(_show(config, state, TurnstileAlarm.FORCED, now_ns), strays=strays)
+    return replace(state, free=True) if len(strays) >= config.burst else state
+
+
+def _show(
+    config: TurnstileConfig, state: TurnstileState, alarm: TurnstileAlarm, now_ns: int
+) -> TurnstileState:
+    return replace(state, shown={**state.shown, alarm: now_ns + config.shown_ns})
+
+
+def _expire(
+    config: TurnstileConfig, state: TurnstileState, now_ns: int, effects: list[Effect]
+) -> TurnstileState:
+    """Nobody came: the next person is not given this token."""
+    left = {}
+    for way, token in state.tokens.items():
+        if now_ns <= token.until_ns or not token.sure:
+            left[way] = token
+            continue
+        known = way in config.counted and state.counts.get(way) is not None
+        effects.append(_passage(token, taken=False, how="not_passed" if known else "unknown"))
+    shown = {alarm: until for alarm, until in state.shown.items() if now_ns <= until}
+    return replace(state, tokens=left, shown=shown)
+
+
+def _alarms(config: TurnstileConfig, state: TurnstileState, now_ns: int) -> frozenset[TurnstileAlarm]:
+    found = set(state.shown)
+    stuck = state.output_on is True and now_ns > state.pulse_until_ns + config.stuck_ns
+    for alarm, raised in (
+        (TurnstileAlarm.FREE, state.free and not state.fire),
+        (TurnstileAlarm.STUCK, stuck and not state.fire),
+        (TurnstileAlarm.TAMPER, state.on.get(Sensor.TAMPER) is True),
+        (TurnstileAlarm.FIRE, state.fire),
+        (TurnstileAlarm.FIRE_UNKNOWN, Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None),
+        (TurnstileAlarm.PASSAGES_UNKNOWN, any(state.counts.get(way) is None for way in config.counted)),
+    ):
+        if raised:
+            found.add(alarm)
+    return frozenset(found)
+
+
+def _phase(state: TurnstileState) -> TurnstilePhase:
+    if state.fire:
+        return TurnstilePhase.FIRE
+    if TurnstileAlarm.STUCK in state.alarms:
+        return TurnstilePhase.FAULT
+    if state.free:
+        return TurnstilePhase.FREE
+    return TurnstilePhase.ARMED if state.tokens else TurnstilePhase.LOCKED
+
+
+def _passage(token: Token, *, taken: bool, how: str) -> Notice:
+    kind = EventKind.ACCESS_TAKEN if taken else EventKind.ACCESS_NOT_TAKEN
+    return Notice(kind=kind, grant_id=token.grant_id, data={"passage": how})
+
+
+def _alarm(alarm: TurnstileAlarm, *, raised: bool) -> Notice:
+    return Notice(kind=EventKind.DOOR_ALARM, data={"alarm": alarm.value, "raised": raised})
