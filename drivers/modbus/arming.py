@@ -18,7 +18,7 @@ _STARVED_NS: Final = 900_000
 
 
 async def check_all(link: UnitLink, checks: Sequence[Check]) -> tuple[str | None, bool]:
-    """Ask for everything that ``checks`` name; returns what is wrong, and whether the device said so itself."""
+    """Ask for everything that ``checks`` name; returns what is wrong, and whether the device said so."""
     replies: dict[Read, Echoed] = {}
     for read in reads_of([c.field for c in checks]):
         result = await link.ask(read, Priority.LOCK)

@@ -19,7 +19,7 @@ _PULSE_BEFORE: Final = "which the pulse before may explain; whether this one mak
 class Attempt:
     """One order on its way. ``unless`` is asked right before a frame leaves, and may give a reason not to.
 
-    ``held`` ends the pulse where the device does not; ``again_if_busy`` allows a second try after exception 6.
+    ``held`` ends the pulse where the device does not; ``again_if_busy`` allows another try after exception 6.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Attempt:
         return claim.until_ns
 
     async def _prepare(self) -> Actuation | None:
-        """Set the pulse's length where the device keeps it; without that no pulse, least of all an old one."""
+        """Set the pulse's length where the device keeps it; else no pulse, least of all an old one."""
         for write in self._plan.prepare:
             job = Job(write, Priority.UNLOCK, self._order.expires_ns, self._why_not)
             result = await self._line.link.carry_out(job)

@@ -133,7 +133,7 @@ class RelayDoor:
         return not seen.on
 
     async def aclose(self) -> None:
-        """OFF, then let go of the unit. Idempotent; a device out of reach is left to its timer or watchdog."""
+        """OFF, then let go of the unit. Idempotent; one out of reach is left to its timer or watchdog."""
         if self._closing:
             return
         self._closing = True

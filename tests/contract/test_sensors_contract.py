@@ -4,6 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -21,7 +22,7 @@ class SensorsContract(ABC):
 
     @pytest.fixture
     @abstractmethod
-    def sensors(self) -> AsyncIterator[Sensors]:
+    def sensors(self) -> AsyncIterator[Sensors] | Sensors:
         """Started."""
 
     @abstractmethod
@@ -46,7 +47,7 @@ class SensorsContract(ABC):
         await self.move(contact=True)
         await self.move(contact=False)
         assert len(looks) >= 2
-        assert all(a.seq < b.seq and a.at_ns <= b.at_ns for a, b in zip(looks, looks[1:], strict=False))
+        assert all(a.seq < b.seq and a.at_ns <= b.at_ns for a, b in pairwise(looks))
         assert looks[-1].at_ns <= time.monotonic_ns()
         assert sensors.latest() == looks[-1]
 
@@ -77,7 +78,7 @@ class TestFakeSensors(SensorsContract):
     fake: FakeSensors
 
     @pytest.fixture
-    async def sensors(self) -> AsyncIterator[Sensors]:
+    def sensors(self) -> Sensors:
         self.fake = FakeSensors()
         self.fake.say(
             Readings(
@@ -88,7 +89,7 @@ class TestFakeSensors(SensorsContract):
                 passages={Direction.IN: 0},
             )
         )
-        yield self.fake
+        return self.fake
 
     async def move(self, *, contact: bool | None = None, passed: bool = False) -> None:
         last = self.fake.latest()
@@ -151,6 +152,6 @@ class TestDoorSensors(SensorsContract):
 
 
 def _switched():
-    from tests.fakes.held_board import counting_profile  # noqa: PLC0415
+    from tests.fakes.held_board import counting_profile
 
     return counting_profile()

@@ -19,7 +19,7 @@ def preset_profile() -> Profile:
     raw: dict[str, Any] = {
         "name": "Preset board",
         "maker": "nobody",
-        "models": [],
+        "models": ["1"],
         "class": "A",
         "verified": "paper",
         "sources": ["tests"],
@@ -91,8 +91,11 @@ class PresetBoard(DoorController):
     map: PresetMap
 
     def __init__(self) -> None:
-        super().__init__(on_edge=lambda edge: self.map.note(edge))
+        super().__init__(on_edge=self._count)
         self.map = PresetMap(self.relays, 1)
+
+    def _count(self, edge: Edge) -> None:
+        self.map.note(edge)
 
     def started(self) -> int:
         """Requests to start a pulse that came."""

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Self
 
 import structlog
 
@@ -22,7 +23,7 @@ class Elsewhere(DoorController):
     def __init__(self, port: int) -> None:
         self.host, self.port = "127.0.0.1", port
 
-    async def __aenter__(self) -> "Elsewhere":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

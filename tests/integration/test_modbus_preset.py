@@ -68,11 +68,13 @@ async def test_a_counter_that_stays_is_no_proof() -> None:
 async def test_fault_3_a_lost_echo_of_a_short_pulse_is_proven_by_the_counter() -> None:
     async with preset(pulse_ms=100, poll_s=5, timeout_s=0.2) as setup:
         setup.board.faults.once(Fault(kind=FaultKind.DROP_AFTER, **ON_START))
+        setup.board.faults.always(Fault(kind=FaultKind.EXCEPTION, code=4, functions=READS))
         actuation = await setup.door.unlock(setup.grant())
         assert actuation.frames_sent == 1
         assert setup.board.started() == 1
         assert actuation.outcome is Outcome.CONFIRMED
         assert "counter" in actuation.evidence
+        setup.board.faults.clear()
 
 
 async def test_lock_stops_the_pulse_and_switches_off() -> None:

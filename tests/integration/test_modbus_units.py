@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.modbus.unit import Unit
-from drivers.simulators.door_controller import DoorController, Fault, FaultKind
+from drivers.modbus.readiness import Readiness
+from drivers.simulators.door_controller import DoorController
 from gateway.domain.doors import Link, Outcome
 from tests.fakes.held_board import STATUS, WATCHDOG_MS, HeldBoard, held_profile
 from tests.fakes.modbus_rig import rig, until
@@ -140,15 +140,15 @@ async def test_a_bug_in_the_units_task_shuts_its_doors_and_is_survived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with rig(poll_s=0.1) as setup:
-        look, broken = Unit._look, []
+        look, broken = Readiness.look, []
 
-        async def fail(unit: Unit) -> None:
+        async def fail(unit: Readiness) -> None:
             if not broken:
                 broken.append(unit)
                 raise RuntimeError("a bug")
             await look(unit)
 
-        monkeypatch.setattr(Unit, "_look", fail)
+        monkeypatch.setattr(Readiness, "look", fail)
         await until(lambda: "a bug" in setup.door.health().detail)
         assert (await setup.door.unlock(setup.grant())).outcome is Outcome.NOT_SENT
         await setup.ready()

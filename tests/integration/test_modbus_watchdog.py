@@ -1,4 +1,4 @@
-"""Class B and C: the gateway ends the pulse, something else when it cannot. By fault number where it has one."""
+"""Class B and C: the gateway ends the pulse, something else when it cannot. Faults by their number."""
 
 import asyncio
 import contextlib
