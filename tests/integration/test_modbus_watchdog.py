@@ -22,7 +22,7 @@ from tests.fakes.held_board import (
 )
 from tests.fakes.modbus_rig import READS, Rig, rig, until
 
-PULSE_MS = 600
+PULSE_MS = 300
 SLACK_S = 0.3
 OFF = bytes([5, 0, 0, 0, 0])
 ON = bytes([5, 0, 0, 0xFF, 0])
@@ -52,10 +52,10 @@ async def test_a_pulse_is_ended_by_the_driver_in_time_and_read_back() -> None:
 
 
 async def test_the_extended_pulse_is_longer_and_the_grant_says_which() -> None:
-    async with held(extended_ms=900) as setup:
+    async with held(extended_ms=600) as setup:
         await setup.door.unlock(setup.grant(extended=True))
         await setup.board.wait_edge(on=False)
-        assert 0.85 <= longest(setup) <= 0.9 + SLACK_S
+        assert 0.55 <= longest(setup) <= 0.6 + SLACK_S
 
 
 async def test_the_first_thing_a_device_hears_is_off_and_its_watchdog_is_armed_before_any_unlock() -> None:
@@ -68,6 +68,14 @@ async def test_the_first_thing_a_device_hears_is_off_and_its_watchdog_is_armed_b
         assert setup.board.map.registers[TIME] == WATCHDOG_MS // 100
         assert setup.board.map.registers[STATUS] == 1
         assert ON not in setup.board.requests
+
+
+async def test_a_watchdog_that_is_set_already_is_not_written_again() -> None:
+    board = HeldBoard()
+    board.map.registers.update({TIME: WATCHDOG_MS // 100, RUN: 1, STATUS: 1})
+    async with held(board=board) as setup:
+        assert setup.door.health().ready
+        assert {p[1:3] for p in board.requests if p[0] == 6} <= {CLEAR.to_bytes(2, "big")}
 
 
 async def test_an_idle_class_b_device_is_fed_and_stays_ready() -> None:
@@ -90,11 +98,11 @@ async def test_where_only_writes_feed_it_off_to_the_spare_output_does() -> None:
 async def test_a_second_grant_makes_the_pulse_longer_and_off_comes_at_the_later_time() -> None:
     async with held() as setup:
         await setup.door.unlock(setup.grant())
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.2)
         second = await setup.door.unlock(setup.grant())
         assert (second.outcome, second.frames_sent) == (Outcome.CONFIRMED, 1)
         await setup.board.wait_edge(on=False)
-        assert 0.95 <= longest(setup) <= 1.0 + SLACK_S
+        assert 0.45 <= longest(setup) <= 0.5 + SLACK_S
         assert setup.board.pulses(1) == 1
         assert setup.board.opened() == 2
 
@@ -131,8 +139,8 @@ async def test_off_that_fails_is_tried_for_ever_and_the_door_says_so() -> None:
         setup.board.faults.always(Fault(kind=FaultKind.EXCEPTION, code=4, functions=frozenset({5})))
         await until(lambda: "overstay" in setup.door.health().alarms)
         tried = setup.board.requests.count(OFF)
-        await asyncio.sleep(1.0)
-        assert 3 <= setup.board.requests.count(OFF) - tried <= 8
+        await asyncio.sleep(0.8)
+        assert 2 <= setup.board.requests.count(OFF) - tried <= 6
         assert setup.board.is_on(1)
         assert setup.door.line.claim.running
         setup.board.faults.clear()
@@ -191,19 +199,19 @@ async def test_fault_3_a_link_that_stays_away_leaves_the_pulse_to_the_watchdog()
         assert setup.board.opened() == 1
 
 
-@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 8, 10, 11])
-async def test_fault_10_whatever_the_device_says_to_on_it_is_off_in_time_and_asked_at_most_twice(
-    code: int,
-) -> None:
-    async with held(poll_s=5) as setup:
-        setup.board.faults.once(Fault(kind=FaultKind.EXCEPTION, code=code, **ON_SWITCH))
-        actuation = await setup.door.unlock(setup.grant())
-        refused = {1, 2, 3, 10}
-        expected = Outcome.REFUSED if code in refused else Outcome.AMBIGUOUS
-        assert actuation.outcome is (Outcome.CONFIRMED if code == 6 else expected)
-        assert setup.board.opened() == actuation.frames_sent == (2 if code == 6 else 1)
-        await until(lambda: not setup.door.line.claim.running)
-        assert not setup.board.is_on(1)
+async def test_fault_10_whatever_the_device_says_to_on_it_is_off_in_time_and_asked_at_most_twice() -> None:
+    async def play(code: int) -> None:
+        async with held(poll_s=5) as setup:
+            setup.board.faults.once(Fault(kind=FaultKind.EXCEPTION, code=code, **ON_SWITCH))
+            actuation = await setup.door.unlock(setup.grant())
+            refused = {1, 2, 3, 10}
+            expected = Outcome.REFUSED if code in refused else Outcome.AMBIGUOUS
+            assert actuation.outcome is (Outcome.CONFIRMED if code == 6 else expected), code
+            assert setup.board.opened() == actuation.frames_sent == (2 if code == 6 else 1)
+            await until(lambda: not setup.door.line.claim.running)
+            assert not setup.board.is_on(1)
+
+    await asyncio.gather(*(play(code) for code in (1, 2, 3, 4, 5, 6, 8, 10, 11)))
 
 
 async def test_fault_10_a_turnstile_is_not_asked_twice_even_if_it_was_busy() -> None:
@@ -355,9 +363,9 @@ async def test_class_c_is_refused_unless_allowed_and_then_says_that_it_is_unsafe
 
 
 async def test_health_says_who_ends_a_pulse_and_how_long_a_door_may_stay_open() -> None:
-    async with held(extended_ms=900) as setup:
+    async with held(extended_ms=600) as setup:
         facts = setup.door.health().facts
         assert facts["class"].startswith("B")
-        assert facts["worst_exposure_ms"] == str(900 + WATCHDOG_MS)
+        assert facts["worst_exposure_ms"] == str(600 + WATCHDOG_MS)
         assert facts["watchdog_ms"] == str(WATCHDOG_MS)
         assert "status" in facts["watchdog"]
