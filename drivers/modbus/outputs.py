@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from drivers.modbus.board import HealthBoard
-from drivers.modbus.frames import Ambiguous, Echoed, Priority
+from drivers.modbus.frames import Ambiguous, Echoed, Priority, Refused
 from drivers.modbus.plan import Field, reads_of
 from drivers.modbus.relay_line import Trouble
 from drivers.modbus.rows import Placed, merged
@@ -30,6 +30,8 @@ class Outputs:
         self._link = link
         self._members: tuple[Member, ...] = ()
         self._joined: dict[int, Field] = {}
+        self._apart = False
+        """The device refuses to be asked for several at once."""
 
     def add(self, member: Member) -> None:
         """One more door."""
@@ -101,6 +103,9 @@ class Outputs:
         states = self._states()
         for read in reads_of(list(states.values())):
             result = await self._link.ask(read, priority)
+            if isinstance(result, Refused) and not self._apart:
+                self._apart, self._joined = True, {}
+                return True
             complete = complete and not isinstance(result, Ambiguous)
             for watch in [m.watch for m in self._members]:
                 field = states.get(watch.line.plan.channel)
@@ -116,5 +121,6 @@ class Outputs:
         """Where the proven ones are read, by channel. One that the device has not must not spoil the rest."""
         plans = {m.watch.line.plan.channel: m.watch.line.plan for m in self._members if m.watch.proven}
         if self._joined.keys() != plans.keys():
-            self._joined = merged(Placed(n, plan.state) for n, plan in plans.items())
+            row = [Placed(n, plan.state) for n, plan in plans.items()]
+            self._joined = {p.number: p.field for p in row} if self._apart else merged(row)
         return self._joined

@@ -113,19 +113,21 @@ class Readiness:
             return
         if dog is not None:
             await dog.feed()
-        await self.look()
+        answered = await self.look()
         if await self._ask_rebooted():
             self._start_over("the device has rebooted", DEVICE_REBOOTED)
             return
         await self._inputs.prepare()
-        why = None if dog is None else await dog.verify()
+        why = await dog.verify() if dog is not None and answered else None
         if why is not None:
             self._start_over(why, WATCHDOG_UNARMED)
 
-    async def look(self) -> None:
-        """Look at the outputs. It may be what feeds a watchdog, and then does not wait its turn."""
-        if not await self._outputs.look(Priority.POLL if self.watchdog is None else Priority.LOCK):
+    async def look(self) -> bool:
+        """Look at the outputs; False when a reply is missing. It may feed a watchdog: then it goes first."""
+        answered = await self._outputs.look(Priority.POLL if self.watchdog is None else Priority.LOCK)
+        if not answered:
             self.missed()
+        return answered
 
     async def _arm(self, watchdog: Watchdog) -> str | None:
         took = f"; with this device that takes {watchdog.proof_s:.1f} s" if watchdog.proof_s else ""

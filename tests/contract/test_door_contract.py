@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.decisions import Grant
-from gateway.domain.doors import Link, Outcome
+from gateway.domain.doors import Lease, Link, Outcome
 from gateway.domain.errors import InvariantBroken
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
 from gateway.ports import Door
@@ -99,6 +99,12 @@ class DoorContract(ABC):
         with pytest.raises(InvariantBroken, match="door-2"):
             await door.unlock(replace(grant(), access_point_id=AccessPointId("door-2")))
         assert self.pulses() == 0
+
+    async def test_a_lease_is_an_order_of_nobody_in_particular(self, door: Door) -> None:
+        await self.ready(door)
+        lease = Lease(grant_id=GrantId("lease-1"), expires_ns=time.monotonic_ns() + 10**9)
+        assert (await door.unlock(lease)).outcome is Outcome.CONFIRMED
+        assert self.pulses() == 1
 
     async def test_a_cancelled_grant_is_never_carried_out_again(self, door: Door) -> None:
         await self.ready(door)

@@ -13,6 +13,7 @@ import pytest
 
 from drivers.modbus.readiness import Readiness
 from drivers.simulators.door_controller import DoorController
+from drivers.simulators.modbus_map import exception
 from gateway.domain.doors import Link, Outcome
 from tests.fakes.held_board import STATUS, TIME, WATCHDOG_MS, HeldBoard, held_profile
 from tests.fakes.modbus_rig import rig, until
@@ -144,17 +145,46 @@ async def test_outputs_of_one_device_are_looked_at_in_one_request() -> None:
         assert 3 <= len(setup.board.requests) - seen <= 7
 
 
+async def test_a_device_that_refuses_to_be_asked_for_several_outputs_is_asked_for_each() -> None:
+    async with rig(doors=2, poll_s=0.1, start=False) as setup:
+        answer = setup.board.map.answer
+
+        def picky(pdu: bytes) -> bytes:
+            return exception(1, 3) if pdu[0] == 1 and pdu[4] > 1 else answer(pdu)
+
+        setup.board.map.answer = picky
+        for door in setup.doors:
+            await door.start()
+        await setup.ready()
+        told = len(setup.told)
+        await asyncio.sleep(0.4)
+        assert bytes([1, 0, 1, 0, 1]) in setup.board.requests[-4:]
+        assert setup.told[told:] == []
+
+
+async def test_grants_during_the_proof_do_not_disturb_it() -> None:
+    async with spared(doors=2, turnstile=True) as setup:
+        for door in setup.doors:
+            await door.start()
+        await setup.board.wait_edge(relay=SPARE, on=True)
+        for _ in range(5):
+            assert (await setup.door.unlock(setup.grant())).outcome is Outcome.NOT_SENT
+            await asyncio.sleep(0.05)
+        await setup.ready()
+        assert setup.board.requests.count(SPARE_ON) == 1
+
+
 async def test_a_bug_in_the_units_task_shuts_its_doors_and_is_survived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with rig(poll_s=0.1) as setup:
         look, broken = Readiness.look, []
 
-        async def fail(unit: Readiness) -> None:
+        async def fail(unit: Readiness) -> bool:
             if not broken:
                 broken.append(unit)
                 raise RuntimeError("a bug")
-            await look(unit)
+            return await look(unit)
 
         monkeypatch.setattr(Readiness, "look", fail)
         await until(lambda: "a bug" in setup.door.health().detail)
