@@ -18,7 +18,7 @@ _STARVED_NS: Final = 900_000
 
 
 async def check_all(link: UnitLink, checks: Sequence[Check]) -> tuple[str | None, bool]:
-    """Ask for everything that ``checks`` name; returns what is wrong, and whether the device said so itself."""
+    """Ask for everything that ``checks`` name; returns what is wrong, and whether the device said so."""
     replies: dict[Read, Echoed] = {}
     for read in reads_of([c.field for c in checks]):
         result = await link.ask(read, Priority.LOCK)
@@ -45,6 +45,8 @@ class Watchdog:
         self._fed = link.asked if plan.feed is None else link.written
         self._checks = plan.verify + ((plan.running,) if plan.running else ())
         self._verified_ns = 0
+        self._write_anyway = False
+        """It reads as it should and has not dropped the spare output: perhaps it was never started."""
 
     @property
     def proof_s(self) -> float:
@@ -73,6 +75,7 @@ class Watchdog:
         why = await self._set()
         if why is None and self.plan.running is None:
             why = await self._prove()
+            self._write_anyway = why is not None
             why = why or await self._set()  # it has just expired, and some are then off
         if why is None:
             self._fed.restart()
@@ -107,7 +110,11 @@ class Watchdog:
         return None
 
     async def _set(self) -> str | None:
+        """See that it is set, and set what is not so: some keep it in memory that wears out."""
         await self.clear()
+        await self.feed()
+        if not self._write_anyway and (await check_all(self._link, self._checks))[0] is None:
+            return None
         for write in self.plan.arm:
             result = await self._link.ask(write, Priority.LOCK)
             if not isinstance(result, Echoed):

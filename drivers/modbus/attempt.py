@@ -19,7 +19,7 @@ _PULSE_BEFORE: Final = "which the pulse before may explain; whether this one mak
 class Attempt:
     """One order on its way. ``unless`` is asked right before a frame leaves, and may give a reason not to.
 
-    ``held`` ends the pulse where the device does not; ``again_if_busy`` allows a second try after exception 6.
+    ``held`` ends the pulse where the device does not; ``again_if_busy`` allows another try after exception 6.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Attempt:
         return claim.until_ns
 
     async def _prepare(self) -> Actuation | None:
-        """Set the pulse's length where the device keeps it; without that no pulse, least of all an old one."""
+        """Set the pulse's length where the device keeps it; else no pulse, least of all an old one."""
         for write in self._plan.prepare:
             job = Job(write, Priority.UNLOCK, self._order.expires_ns, self._why_not)
             result = await self._line.link.carry_out(job)
@@ -147,7 +147,7 @@ class Attempt:
         if seen is not None and seen.on and not self._explained(seen):
             self._line.claim.seen_on()
             return self._end(Outcome.CONFIRMED, f"{doubt.why}; read back as ON")
-        if seen is not None and await self._counted():
+        if await self._counted():
             return self._end(Outcome.CONFIRMED, f"{doubt.why}; the relay's counter went up by one")
         if seen is None:
             return self._end(Outcome.AMBIGUOUS, f"{doubt.why}; could not be read back")
@@ -166,6 +166,7 @@ class Attempt:
         """The device counted one closing of the relay, and it can be no other than ours."""
         if self._cycles is None or self._before_ns > (self._sent[-1] if self._sent else 0):
             return False
+        await self._line.link.bus.wait_connected(_VERIFY_NS / 1e9)
         now = await self._line.cycles(self._clock.monotonic_ns() + _VERIFY_NS)
         return now == self._cycles + 1
 

@@ -162,7 +162,7 @@ class ModbusBus:
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
 
     def _wanted(self) -> bool:
-        """Not detached: before Python 3.12 ``wait_for`` loses a cancellation that comes together with a reply."""
+        """Not detached: before Python 3.12 ``wait_for`` loses a cancellation that comes with a reply."""
         return self._task is asyncio.current_task()
 
     async def _serve(self, wire: Wire) -> None:

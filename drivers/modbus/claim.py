@@ -36,7 +36,7 @@ class Claim:
         self._job, self._pulse_ns = job, pulse_ns
 
     def settle(self, *, echoed: bool, refused: bool = False) -> None:
-        """The fate of the frame is known. A pulse that was echoed has begun by now; one refused never will."""
+        """The frame's fate is known. A pulse that was echoed has begun by now; one refused never will."""
         job, self._job = self._job, None
         if job is None or job.sent_ns is None or refused:
             return

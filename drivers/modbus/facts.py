@@ -15,7 +15,7 @@ _CLASSES: Final = {
 
 def describe(unit: UnitPlan, line: RelayLine) -> Mapping[str, str]:
     """Facts of one door. Times are in milliseconds; the worst exposure is how long it stays open at most."""
-    longest = max(line.plan.pulse_ms, line.extended.pulse_ms)
+    worst = [unit.worst_open_ms(plan) for plan in (line.plan, line.extended)]
     facts = {
         "class": _CLASSES[unit.pulse_class],
         "endpoint": line.link.bus.endpoint,
@@ -32,8 +32,6 @@ def describe(unit: UnitPlan, line: RelayLine) -> Mapping[str, str]:
             else f"proven with relay {dog.spare.channel if dog.spare else '?'} at each connection"
         )
         facts["watchdog_ms"] = str(dog.timeout_ms)
-    if unit.pulse_class is PulseClass.A:
-        facts["worst_exposure_ms"] = str(longest)
-    else:
-        facts["worst_exposure_ms"] = str(longest + dog.timeout_ms) if dog is not None else "without end"
+    ended = [ms for ms in worst if ms is not None]
+    facts["worst_exposure_ms"] = str(max(ended)) if len(ended) == len(worst) else "without end"
     return facts

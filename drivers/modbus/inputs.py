@@ -103,10 +103,10 @@ class Inputs:
         """Ask once for everything; returns seconds until the next time."""
         link = self._link
         if not link.connected or link.quiet is not None or self._prepared_epoch != link.epoch:
-            self._age(link.quiet or "the link is being established")
+            self._age(link.quiet or self.why_unreadable or "the device is being proven anew")
             return self.poll_s
         replies: dict[Read, Echoed] = {}
-        at_ns = 0
+        began_ns, at_ns = link.clock.monotonic_ns(), 0
         for read in self._reads:
             deadline_ns = link.clock.monotonic_ns() + PATIENCE_NS
             result = await link.carry_out(Job(read, Priority.POLL, deadline_ns, link.why_quiet))
@@ -115,7 +115,8 @@ class Inputs:
             replies[read] = result
             at_ns = at_ns or result.done_ns
         await self._take(replies, at_ns)
-        return self.poll_s
+        # On the beat: what took longer than a beat has cost the next one.
+        return self.poll_s - (link.clock.monotonic_ns() - began_ns) / 1e9 % self.poll_s
 
     async def _take(self, replies: dict[Read, Echoed], at_ns: int) -> None:
         latched = False

@@ -133,7 +133,7 @@ class RelayDoor:
         return not seen.on
 
     async def aclose(self) -> None:
-        """OFF, then let go of the unit. Idempotent; a device out of reach is left to its timer or watchdog."""
+        """OFF, then let go of the unit. Idempotent; one out of reach is left to its timer or watchdog."""
         if self._closing:
             return
         self._closing = True
@@ -165,17 +165,21 @@ class RelayDoor:
         self._inside += 1
         try:
             async with self._turn:
+                why = self._why_not_ready()
+                if why is not None:  # nothing is asked either: a proof of the watchdog needs silence
+                    return self._not_sent(why)
                 if self._exclusive is not None:
                     await self._exclusive.look(self.line)
                 return await attempt.run()
         finally:
             self._inside -= 1
 
+    def _why_not_ready(self) -> str | None:
+        return "the door is closing" if self._closing else self.watch.why_not_ready()
+
     def _why_not(self) -> str | None:
         """Asked again right before the frame leaves."""
-        if self._closing:
-            return "the door is closing"
-        why = self.watch.why_not_ready()
+        why = self._why_not_ready()
         if why is None and self._exclusive is not None:
             why = self._exclusive.why_not(self.line)
         return why

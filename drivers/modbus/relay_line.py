@@ -55,7 +55,7 @@ class RelayLine:
 
     @property
     def may_be_on(self) -> bool:
-        """Whether the output may be ON: unless it was seen OFF since our last pulse, and that pulse is over."""
+        """The output may be ON: unless it was seen OFF since our last pulse, and that pulse is over."""
         seen = self.seen
         return self.claim.has_left or seen is None or seen.on or seen.asked_ns < self.claim.sent_ns
 

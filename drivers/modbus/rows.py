@@ -23,8 +23,8 @@ class Placed:
 def merged(row: Iterable[Placed]) -> dict[int, Field]:
     """The same fields by number, reading as much as possible at once.
 
-    ``row`` holds one kind of thing, such as the inputs' states. Two of them are read together if they touch, or
-    if there is exactly room between them for those that the device numbers in between.
+    ``row`` holds one kind of thing, such as the inputs' states. Two of them are read together if they touch,
+    or if there is exactly room between them for those that the device numbers in between.
     """
     groups: list[list[Placed]] = []
     for placed in sorted(row, key=lambda p: (*_kind(p), _begin(p), p.number)):

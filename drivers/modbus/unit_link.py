@@ -52,7 +52,7 @@ class UnitLink:
         self.said_ns = 0
         """When a frame to this unit last left."""
         self.asked, self.written = Beat(), Beat()
-        """When frames left that were answered, and when writes did that were echoed: what feeds a watchdog."""
+        """When frames left that were answered, and writes that were echoed: what feeds a watchdog."""
         self.quiet: str | None = None
         """Why nobody should speak to this unit now, or None."""
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.decisions import Grant
-from gateway.domain.doors import Link, Outcome
+from gateway.domain.doors import Lease, Link, Outcome
 from gateway.domain.errors import InvariantBroken
 from gateway.domain.ids import AccessPointId, GrantId, PersonId
 from gateway.ports import Door
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.door import FakeDoor
+from tests.fakes.held_board import HeldBoard, held_profile
 from tests.fakes.modbus_rig import Rig, rig, until
 
 
@@ -98,6 +99,12 @@ class DoorContract(ABC):
         with pytest.raises(InvariantBroken, match="door-2"):
             await door.unlock(replace(grant(), access_point_id=AccessPointId("door-2")))
         assert self.pulses() == 0
+
+    async def test_a_lease_is_an_order_of_nobody_in_particular(self, door: Door) -> None:
+        await self.ready(door)
+        lease = Lease(grant_id=GrantId("lease-1"), expires_ns=time.monotonic_ns() + 10**9)
+        assert (await door.unlock(lease)).outcome is Outcome.CONFIRMED
+        assert self.pulses() == 1
 
     async def test_a_cancelled_grant_is_never_carried_out_again(self, door: Door) -> None:
         await self.ready(door)
@@ -183,3 +190,12 @@ class TestRelayDoor(DoorContract):
 
     async def break_link(self) -> None:
         await self.rig.board.refuse()
+
+
+class TestHeldDoor(TestRelayDoor):
+    """Class B: the driver ends the pulse."""
+
+    @pytest.fixture
+    async def door(self) -> AsyncIterator[Door]:
+        async with rig(board=HeldBoard(), known=held_profile(), start=False) as self.rig:
+            yield self.rig.door

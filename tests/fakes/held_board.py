@@ -40,7 +40,7 @@ def held_profile(kind: str = "B", **watchdog: Any) -> Profile:
     raw: dict[str, Any] = {
         "name": "Held board",
         "maker": "nobody",
-        "models": [],
+        "models": ["1"],
         "class": kind,
         "verified": "paper",
         "sources": ["tests"],
@@ -49,7 +49,7 @@ def held_profile(kind: str = "B", **watchdog: Any) -> Profile:
         "outputs": _OUTPUTS,
         "inputs": {"count": 8, "state": {"space": "discrete_inputs", "first": 0}},
         "checks": [{"space": "holding", "address": POWER_ON, "equals": 0, "what": "the power-on value"}],
-        "rebooted": {"space": "holding", "address": REBOOTED, "equals": 1, "what": "reset"},
+        "rebooted": {"space": "holding", "address": REBOOTED, "mask": 1, "equals": 1, "what": "reset"},
     }
     if kind == "B":
         raw["watchdog"] = dog
@@ -61,7 +61,7 @@ def counting_profile(**inputs: Any) -> Profile:
     raw: dict[str, Any] = {
         "name": "Counting board",
         "maker": "nobody",
-        "models": [],
+        "models": ["1"],
         "class": "A",
         "verified": "paper",
         "sources": ["tests"],

@@ -89,7 +89,7 @@ class Rig:
 def dead_rules(known: Profile) -> UnitRules:
     """For a unit 2 that does not answer, on relay 2."""
     plan = output_plan(known, unit=2, channel=2, pulse_ms=PULSE_MS, where="test")
-    return unit_plan(known, unit=2, outputs=[plan], spare=8, where="test").rules
+    return unit_plan(known, unit=2, outputs=[plan], spare=8 if known.watchdog else None, where="test").rules
 
 
 @contextlib.asynccontextmanager

@@ -6,10 +6,12 @@ every unlock job that the door gave to its bus, with the time it was handed to t
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from drivers.modbus.frames import BUSY, Job, Priority, Refused, Result
 from drivers.simulators.door_controller import DoorController, Fault, FaultKind
 from gateway.domain.decisions import Grant
 from gateway.domain.doors import Actuation, Outcome
+from tests.fakes.held_board import ON_SWITCH, WATCHDOG_MS, HeldBoard, held_profile
 from tests.fakes.modbus_rig import ON_UNLOCK, PULSE_MS, Rig, rig, until
 
 TIMEOUT_S = 0.08
@@ -37,7 +40,7 @@ class Step:
 
 
 _FAULTS = st.builds(
-    lambda kind, code, seconds: Fault(kind=kind, code=code, seconds=seconds, **ON_UNLOCK),
+    lambda kind, code, seconds: Fault(kind=kind, code=code, seconds=seconds),
     st.sampled_from(list(FaultKind)),
     st.sampled_from([1, 2, 3, 4, 5, BUSY, BUSY, 8, 10, 11, 99]),
     st.sampled_from([0.01, 0.05, SLOWEST_S]),
@@ -54,20 +57,55 @@ _STEPS = st.builds(
 _SCENARIO = st.lists(_STEPS, min_size=1, max_size=6)
 
 
+class Timed:
+    """Class A: the board ends its pulses."""
+
+    struck = ON_UNLOCK
+    """Requests that go wrong."""
+    longest_s = PULSE_MS / 1e3
+    pulse_edge = "flash"
+
+    @staticmethod
+    def arguments() -> dict:
+        return {}
+
+    @staticmethod
+    def frames(board: DoorController) -> int:
+        return board.unlock_frames()
+
+
+class Held(Timed):
+    """Class B: the driver ends them, and the board's watchdog if it cannot. OFF goes wrong as well."""
+
+    struck = ON_SWITCH
+    longest_s = (PULSE_MS + WATCHDOG_MS) / 1e3
+    pulse_edge = "write"
+
+    @staticmethod
+    def arguments() -> dict:
+        return {"board": HeldBoard(), "known": held_profile()}
+
+    @staticmethod
+    def frames(board: DoorController) -> int:
+        assert isinstance(board, HeldBoard)
+        return board.opened()
+
+
+@pytest.mark.parametrize("kind", [Timed, Held])
 @settings(
     max_examples=8,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking real time would take minutes
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(_SCENARIO, min_size=8, max_size=8))
-def test_one_grant_one_pulse_never_late_never_long(scenarios: list[list[Step]]) -> None:
+@given(scenarios=st.lists(_SCENARIO, min_size=8, max_size=8))
+def test_one_grant_one_pulse_never_late_never_long(kind: type[Timed], scenarios: list[list[Step]]) -> None:
     """Eight boards at once: the time goes into waiting for pulses, not into work."""
 
     async def all_at_once() -> None:
         async with asyncio.TaskGroup() as group:
             for steps in scenarios:
-                group.create_task(_play(steps))
+                group.create_task(_play(kind, steps))
 
     asyncio.run(all_at_once())
 
@@ -92,26 +130,26 @@ class Record:
         setup.bus.carry_out = noted  # type: ignore[method-assign]
 
 
-async def _play(steps: list[Step]) -> None:
+async def _play(kind: type[Timed], steps: list[Step]) -> None:
     record = Record()
-    async with rig(timeout_s=TIMEOUT_S, poll_s=0.05) as setup:
+    async with rig(timeout_s=TIMEOUT_S, poll_s=0.05, **kind.arguments()) as setup:
         record.watch(setup)
         calls = []
         for step in steps:
-            calls.append(asyncio.create_task(_step(step, setup, record)))
+            calls.append(asyncio.create_task(_step(kind, step, setup, record)))
             await asyncio.sleep(step.pause_s)
         async with asyncio.timeout(10):
             await asyncio.gather(*calls)
         setup.board.faults.clear()
         await setup.ready(timeout_s=10)
     await until(lambda: not setup.board.is_on(1))
-    _check(record, setup.board)
+    _check(kind, record, setup.board)
 
 
-async def _step(step: Step, setup: Rig, record: Record) -> None:
+async def _step(kind: type[Timed], step: Step, setup: Rig, record: Record) -> None:
     board = setup.board
     if step.fault is not None:
-        board.faults.once(step.fault)
+        board.faults.once(dataclasses.replace(step.fault, **kind.struck))
     match step.disturb:
         case "cut":
             await board.cut()
@@ -131,7 +169,7 @@ async def _step(step: Step, setup: Rig, record: Record) -> None:
         record.said.setdefault(step.grant, []).append(await call)
 
 
-def _check(record: Record, board: DoorController) -> None:
+def _check(kind: type[Timed], record: Record, board: DoorController) -> None:
     sent_in_all = 0
     for number, grant in record.grants.items():
         jobs = [j for j in record.jobs if j.send_before_ns == grant.expires_ns]
@@ -148,15 +186,15 @@ def _check(record: Record, board: DoorController) -> None:
         for actuation in said:
             assert actuation.frames_sent == len(sent)
             assert (actuation.outcome is Outcome.NOT_SENT) == (not sent)
-    assert board.unlock_frames() <= sent_in_all
-    assert sum(e.on and e.why.startswith("flash") for e in board.edges) <= sum(
+    assert kind.frames(board) <= sent_in_all
+    assert sum(e.on and e.why.startswith(kind.pulse_edge) for e in board.edges) <= sum(
         any(j.sent_ns is not None and j.send_before_ns == g.expires_ns for j in record.jobs)
         for g in record.grants.values()
     )
-    _check_edges(record, board)
+    _check_edges(kind, record, board)
 
 
-def _check_edges(record: Record, board: DoorController) -> None:
+def _check_edges(kind: type[Timed], record: Record, board: DoorController) -> None:
     """Every pulse ends a pulse's length after the last unlock frame that can have begun it.
 
     A second master that latches a running pulse is another matter: that ON must end, but later.
@@ -164,23 +202,24 @@ def _check_edges(record: Record, board: DoorController) -> None:
     sent_ns = sorted(j.sent_ns for j in record.jobs if j.sent_ns is not None)
     for on, off in pairwise(board.edges):
         latched = any(on.mono_ns <= t <= off.mono_ns for t in record.foreign_ns)
-        if on.on and on.why.startswith("flash") and not latched:
+        if on.on and on.why.startswith(kind.pulse_edge) and not latched:
             began = max(t for t in sent_ns if t <= off.mono_ns)
-            assert (off.mono_ns - began) / 1e9 <= SLOWEST_S + PULSE_MS / 1e3 + SLACK_S
+            assert (off.mono_ns - began) / 1e9 <= SLOWEST_S + kind.longest_s + SLACK_S
     assert not board.edges or not board.edges[-1].on
 
 
-def test_the_play_itself_can_pulse() -> None:
+@pytest.mark.parametrize("kind", [Timed, Held])
+def test_the_play_itself_can_pulse(kind: type[Timed]) -> None:
     """The property would hold for a door that never opens; this one does."""
 
     async def once() -> int:
         record = Record()
-        async with rig(timeout_s=TIMEOUT_S, poll_s=0.05) as setup:
+        async with rig(timeout_s=TIMEOUT_S, poll_s=0.05, **kind.arguments()) as setup:
             record.watch(setup)
-            await _step(Step(0, 0.3, None, None, None, 0.0), setup, record)
+            await _step(kind, Step(0, 0.3, None, None, None, 0.0), setup, record)
             assert record.said[0][0].outcome is Outcome.CONFIRMED
             assert time.monotonic_ns() > (record.jobs[0].sent_ns or 0) > 0
-        _check(record, setup.board)
+        _check(kind, record, setup.board)
         return setup.board.pulses(1)
 
     assert asyncio.run(once()) == 1
