@@ -6,13 +6,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test soak lint lock clean
 
 demo: $(VENV)/.demo models
 	$(BIN)/facegate demo $(ARGS)
 
 test: $(VENV)/.dev models lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Ten thousand grants under random faults, the gateway killed again and again. SOAK_GRANTS, SOAK_SEED.
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -s -m soak tests/soak
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

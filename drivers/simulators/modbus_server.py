@@ -7,6 +7,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Sequence
 from typing import Final, Protocol, Self
 
@@ -14,6 +15,7 @@ from drivers.simulators.memory import exception
 from drivers.simulators.modbus_faults import Fault, FaultKind, FaultScript
 from drivers.simulators.modbus_wire import Asked, Framing, Mbap, Rtu, Wire
 
+_WRITES: Final = frozenset({5, 6, 15, 16})
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
@@ -57,6 +59,8 @@ class ModbusServer:
         """Connections accepted so far."""
         self.requests: list[bytes] = []
         """Request PDUs in the order they came, carried out or not."""
+        self.carried_out: list[tuple[int, int, bytes]] = []
+        """Writes that were carried out: monotonic time, unit, PDU."""
         self._framing, self._tls = framing, tls
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
@@ -158,9 +162,15 @@ class ModbusServer:
             return True  # silence, as on a line without such a unit
         fault = self.faults.take(asked.pdu)
         if fault is None:
-            writer.write(wire.frame(asked, device_there.answer(asked.pdu)))
+            writer.write(wire.frame(asked, self._answer(device_there, asked.pdu)))
             return True
         return await self._misbehave(fault, wire, writer, asked, device_there)
+
+    def _answer(self, device: Answers, pdu: bytes) -> bytes:
+        reply = device.answer(pdu)
+        if pdu[0] in _WRITES and reply[0] == pdu[0]:
+            self.carried_out.append((time.monotonic_ns(), device.unit, pdu))
+        return reply
 
     async def _misbehave(
         self, fault: Fault, wire: Wire, writer: asyncio.StreamWriter, asked: Asked, device: Answers
@@ -172,7 +182,7 @@ class ModbusServer:
             return False
         if kind is FaultKind.SLOW:
             await asyncio.sleep(fault.seconds)
-        reply = exception(pdu[0], fault.code) if kind is FaultKind.EXCEPTION else device.answer(pdu)
+        reply = exception(pdu[0], fault.code) if kind is FaultKind.EXCEPTION else self._answer(device, pdu)
         if kind is FaultKind.DROP_AFTER:
             return False
         if kind is FaultKind.LATE_REPLY:

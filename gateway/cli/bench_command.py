@@ -43,3 +43,18 @@ def idle(out: Path | None, seconds: float) -> None:
     if out is not None:
         common.write_atomically(out, text + "\n")
     click.echo(text)
+
+
+@bench.command("modbus")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures.")
+@click.option("--unlocks", default=300, show_default=True, type=click.IntRange(min=1))
+@click.option("--no-peer", is_flag=True, help="Leave pymodbus with its own defaults out (it takes a minute).")
+def modbus(out: Path | None, unlocks: int, no_peer: bool) -> None:  # noqa: FBT001  # click's way
+    """Time from a grant to the relay read back as ON: idle, loaded, and behind a dead unit."""
+    from gateway.rehearsal.bench_modbus import bench as run_bench
+
+    found = common.run(run_bench(unlocks, with_peer=not no_peer, say=lambda text: click.echo(text, err=True)))
+    text = json.dumps(found, indent=2)
+    if out is not None:
+        common.write_atomically(out, text + "\n")
+    click.echo(text)

@@ -18,6 +18,7 @@ class Kept:
     grant: str | None
     mono_ns: int
     data: dict[str, object]
+    point: str | None = None
 
 
 def journal(state: Path) -> list[Kept]:
@@ -27,7 +28,7 @@ def journal(state: Path) -> list[Kept]:
     db.close()
     assert verify_chain(rows) is None
     plain = [json.loads(row[1]) for row in rows]
-    return [Kept(p["kind"], p["grant"], p["mono_ns"], p["data"]) for p in plain]
+    return [Kept(p["kind"], p["grant"], p["mono_ns"], p["data"], p["access_point"]) for p in plain]
 
 
 def check(events: Sequence[Kept], edges: Sequence[Edge]) -> None:
