@@ -45,6 +45,7 @@ def advance(config: DoorConfig, state: DoorState, stimulus: Stimulus, now_ns: in
         after = door_leaf.unreadable(after)
     after = door_leaf.settle(config, after, now_ns, effects)
     after = _lease(config, after, now_ns, effects)
+    after = replace(after, dark_since_ns=_dark_since(config, after, now_ns))
     after = replace(after, alarms=alarms_of(config, after, now_ns))
     phase, assumed = phase_of(config, after, now_ns)
     after = replace(after, phase=phase, assumed=assumed)
@@ -64,6 +65,8 @@ def due_ns(config: DoorConfig, state: DoorState) -> int | None:
         times += [state.hold.renew_ns, state.hold.until_ns]
     if state.released_until_ns:
         times.append(state.released_until_ns + config.stuck_ns + 1)
+    if state.dark_since_ns is not None:
+        times.append(state.dark_since_ns + config.dark_ns)
     if state.seen_ns is not None:
         times.append(state.seen_ns + config.stale_ns + 1)
     later = [t for t in times if t > state.told_ns]
@@ -73,6 +76,14 @@ def due_ns(config: DoorConfig, state: DoorState) -> int | None:
 def closed(state: DoorState) -> bool:
     """Nobody is let in: the door is locked down."""
     return state.locked_down and not state.fire
+
+
+def _dark_since(config: DoorConfig, state: DoorState, now_ns: int) -> int | None:
+    contact = Sensor.CONTACT in config.fitted and state.open is None
+    fire = Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None
+    if not (contact or fire):
+        return None
+    return now_ns if state.dark_since_ns is None else state.dark_since_ns
 
 
 def _take(

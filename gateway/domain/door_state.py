@@ -64,6 +64,8 @@ class DoorConfig:
     """Added to a pulse: how long after it an opening still belongs to its grant."""
     stale_ns: int = 3_000_000_000
     """Readings older than that say nothing."""
+    dark_ns: int = 1_000_000_000
+    """A sensor that cannot be read for so long is told; a link that is made anew is no alarm."""
     stuck_ns: int = 3_000_000_000
     """How long after a pulse the lock may take to lock."""
 
@@ -102,6 +104,8 @@ class DoorState:
     """The phase rests on the relay alone: there is no contact to prove it."""
     seen_ns: int | None = None
     """When the sensors were last read; None when they cannot be."""
+    dark_since_ns: int | None = None
+    """Since when the contact or the fire input cannot be read."""
     told_ns: int = 0
     """The time of the last stimulus."""
     on: Mapping[Sensor, bool | None] = field(default_factory=dict)

@@ -17,9 +17,10 @@ def alarms_of(config: DoorConfig, state: DoorState, now_ns: int) -> frozenset[Do
         found.add(held)
     if state.on.get(Sensor.TAMPER) is True:
         found.add(DoorAlarm.TAMPER)
-    if Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None:
+    dark = state.dark_since_ns is not None and now_ns - state.dark_since_ns >= config.dark_ns
+    if dark and Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None:
         found.add(DoorAlarm.FIRE_UNKNOWN)
-    if Sensor.CONTACT in config.fitted and state.open is None:
+    if dark and Sensor.CONTACT in config.fitted and state.open is None:
         found.add(DoorAlarm.CONTACT_UNKNOWN)
     if _stuck(config, state, now_ns):
         found.add(DoorAlarm.STUCK)

@@ -68,6 +68,8 @@ class TurnstileConfig:
     """So many passages without a token, each within ``burst_ns``, mean that everybody may pass."""
     burst_ns: int = 5 * _S
     stuck_ns: int = 2 * _S
+    dark_ns: int = _S
+    """A sensor that cannot be read for so long is told; a link that is made anew is no alarm."""
     shown_ns: int = 30 * _S
     """How long an alarm of one moment is shown."""
 
@@ -100,6 +102,8 @@ class TurnstileState:
     fire: bool = False
     shown: Mapping[TurnstileAlarm, int] = field(default_factory=dict)
     alarms: frozenset[TurnstileAlarm] = frozenset()
+    dark_since_ns: int | None = None
+    """Since when passages or the fire input cannot be read."""
     told_ns: int = 0
 
 
@@ -121,6 +125,7 @@ def advance(
     effects: list[Effect] = []
     after = _take(config, replace(state, told_ns=now_ns), stimulus, now_ns, effects)
     after = _expire(config, after, now_ns, effects)
+    after = replace(after, dark_since_ns=_dark_since(config, after, now_ns))
     after = replace(after, alarms=_alarms(config, after, now_ns))
     after = replace(after, phase=_phase(after))
     effects += [_alarm(a, raised=True) for a in sorted(after.alarms - state.alarms)]
@@ -136,6 +141,8 @@ def due_ns(config: TurnstileConfig, state: TurnstileState) -> int | None:
     times += [until + 1 for until in state.shown.values()]
     if state.pulse_until_ns:
         times.append(state.pulse_until_ns + config.stuck_ns + 1)
+    if state.dark_since_ns is not None:
+        times.append(state.dark_since_ns + config.dark_ns)
     later = [t for t in times if t > state.told_ns]
     return min(later, default=None)
 
@@ -265,18 +272,33 @@ def _expire(
 
 def _alarms(config: TurnstileConfig, state: TurnstileState, now_ns: int) -> frozenset[TurnstileAlarm]:
     found = set(state.shown)
+    dark = state.dark_since_ns is not None and now_ns - state.dark_since_ns >= config.dark_ns
     stuck = state.output_on is True and now_ns > state.pulse_until_ns + config.stuck_ns
     for alarm, raised in (
         (TurnstileAlarm.FREE, state.free and not state.fire),
         (TurnstileAlarm.STUCK, stuck and not state.fire),
         (TurnstileAlarm.TAMPER, state.on.get(Sensor.TAMPER) is True),
         (TurnstileAlarm.FIRE, state.fire),
-        (TurnstileAlarm.FIRE_UNKNOWN, Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None),
-        (TurnstileAlarm.PASSAGES_UNKNOWN, any(state.counts.get(way) is None for way in config.counted)),
+        (TurnstileAlarm.FIRE_UNKNOWN, dark and _fire_unknown(config, state)),
+        (TurnstileAlarm.PASSAGES_UNKNOWN, dark and _passages_unknown(config, state)),
     ):
         if raised:
             found.add(alarm)
     return frozenset(found)
+
+
+def _fire_unknown(config: TurnstileConfig, state: TurnstileState) -> bool:
+    return Sensor.FIRE in config.fitted and state.on.get(Sensor.FIRE) is None
+
+
+def _passages_unknown(config: TurnstileConfig, state: TurnstileState) -> bool:
+    return any(state.counts.get(way) is None for way in config.counted)
+
+
+def _dark_since(config: TurnstileConfig, state: TurnstileState, now_ns: int) -> int | None:
+    if not (_fire_unknown(config, state) or _passages_unknown(config, state)):
+        return None
+    return now_ns if state.dark_since_ns is None else state.dark_since_ns
 
 
 def _phase(state: TurnstileState) -> TurnstilePhase:

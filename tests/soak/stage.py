@@ -133,7 +133,9 @@ async def trouble(stage: list[Board], chance: random.Random) -> None:
                 await server.listen()
 
 
-async def soak(state: Path, grants: int, *, seed: int, pause_s: float = 0.02) -> tuple[list[Board], int]:
+async def soak(
+    state: Path, grants: int, *, seed: int, pause_s: float = 0.08, longest_life_s: float = 4.0
+) -> tuple[list[Board], int]:
     """Run until so many grants are on record; returns the boards and how often the gateway was killed."""
     chance = random.Random(seed)
     stage = boards()
@@ -146,7 +148,7 @@ async def soak(state: Path, grants: int, *, seed: int, pause_s: float = 0.02) ->
         try:
             while granted(state) < grants:
                 async with gateway(path, pause_s) as process:
-                    await asyncio.sleep(chance.uniform(0.2, 4.0))
+                    await asyncio.sleep(chance.uniform(0.1, longest_life_s))
                     assert process.returncode is None, "the gateway ended by itself"
                     kills += 1
         finally:
