@@ -21,6 +21,7 @@ class _Lazy(click.Group):
         "models": "models",
         "audit": "audit",
         "door": "door",
+        "simulate": "simulate",
         "demo": "demo",
         "trial": "trial",
         "evaluate": "evaluate",
