@@ -67,6 +67,7 @@ def wire(site: Site) -> Wiring:
     for i, device in enumerate(site.devices):
         own = [r for r in relays.values() if r.device == device.id]
         profile, where = profiles[device.id], f"devices[{i}]"
+        transport = _transport(device, profile, where)
         _check_class(device, profile, own, where)
         plan = unit_plan(
             profile,
@@ -77,7 +78,6 @@ def wire(site: Site) -> Wiring:
             exclusive=_exclusive(site, device.id),
             where=where,
         )
-        transport = _transport(device, profile, where)
         devices[device.id] = Wired(device=device, profile=profile, transport=transport, plan=plan)
     _check_shared(site, devices)
     return Wiring(devices=devices, relays=relays)

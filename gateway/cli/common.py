@@ -1,8 +1,9 @@
 """What several commands share."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,17 @@ def site(config: Path | None) -> settings.Site:
             "no site file: give --config FILE or set FACEGATE_CONFIG; start from config/site.example.toml"
         )
     return settings.load(config)
+
+
+@contextlib.contextmanager
+def naming(config: Path | None) -> Iterator[None]:
+    """What is found wrong with a site after it was read names its file too."""
+    try:
+        yield
+    except ConfigError as error:
+        if config is None or str(error).startswith(str(config)):
+            raise
+        raise ConfigError(f"{config}: {error}") from error
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

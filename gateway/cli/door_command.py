@@ -56,7 +56,8 @@ def test(door_id: str, config: Path | None, direction: str, extended: bool, yes:
     async def work() -> Report:
         return await test_door(site, door_id, direction, extended=extended, say=click.echo)
 
-    report = common.run(work())
+    with common.naming(config):
+        report = common.run(work())
     for key, value in report.health.facts.items():
         click.echo(f"  {key:<12} {value}")
     act = report.actuation

@@ -25,7 +25,8 @@ def run(config: Path | None) -> None:
         async with running(site):
             await stop.wait()
 
-    common.run(serve())
+    with common.naming(config):
+        common.run(serve())
 
 
 @click.command("check-config")
@@ -35,11 +36,17 @@ def check_config(config: Path | None) -> None:
     from gateway.doors import Doors
 
     site = common.site(config)
-    Doors.of_site(site)
+    with common.naming(config):
+        doors = Doors.of_site(site)
     click.echo(
         f"{config}: good: {len(site.cameras)} cameras, {len(site.devices)} devices, "
-        f"{len(site.access_points)} access points"
+        f"{len(site.doors)} doors, {len(site.turnstiles)} turnstiles, {len(site.access_points)} access points"
     )
     for point in site.access_points:
         if point.liveness == "off":
             click.echo(f"  {point.id}: LIVENESS IS OFF: a photograph of an employee opens this door")
+    for lock_id, lock in doors.locks.items():
+        facts = lock.health().facts
+        click.echo(
+            f"  {lock_id}: {facts.get('profile')}, class {facts.get('class')}, {facts.get('verified')}"
+        )
