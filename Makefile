@@ -16,7 +16,7 @@ test: $(VENV)/.dev models lint
 
 # Ten thousand grants under random faults, the gateway killed again and again. SOAK_GRANTS, SOAK_SEED.
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -s -m soak tests/soak
+	$(BIN)/python -m pytest -s -m soak tests/soak tests/integration/test_portals_stateful.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

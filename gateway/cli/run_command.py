@@ -47,6 +47,5 @@ def check_config(config: Path | None) -> None:
             click.echo(f"  {point.id}: LIVENESS IS OFF: a photograph of an employee opens this door")
     for lock_id, lock in doors.locks.items():
         facts = lock.health().facts
-        click.echo(
-            f"  {lock_id}: {facts.get('profile')}, class {facts.get('class')}, {facts.get('verified')}"
-        )
+        known = [facts[key] for key in ("profile", "class", "verified") if key in facts]
+        click.echo(f"  {lock_id}: {', '.join(known)}")

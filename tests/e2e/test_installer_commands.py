@@ -167,7 +167,11 @@ def test_a_bad_script_names_file_key_and_fix(tmp_path: Path, text: str, words: l
         ),
         ("pulse_ms = 500", "pulse_ms = 550", ["doors[0]", "pulse_ms", "550"]),
         ('profile = "waveshare-relay-di"', 'profile = "moxa-e1214"', ["doors[0]", "pulse_ms", "1500"]),
-        ('profile = "waveshare-relay-di"', 'profile = "wirenboard-wb-mr6c"', ["devices[0]", "transport"]),
+        (
+            'profile = "waveshare-relay-di"',
+            'profile = "moxa-e1214"\ntransport = "rtu_tcp"',
+            ["devices[0].transport", "rtu_tcp"],
+        ),
         ('profile = "waveshare-relay-di"', 'profile = "beckhoff-bk9000"', ["devices[0]", "spare_channel"]),
         ("channel = 1", "channel = 9", ["doors[0]", "relays 1 to 8"]),
         ("input = 1", "input = 9", ["input", "9"]),
