@@ -111,7 +111,7 @@ async def _settle_and_check(journal: SqliteJournal, accepted: dict[int, list[str
     assert begun  # the test has tested something
 
 
-async def test_two_processes_cannot_write_one_journal(path: Path, child: Child) -> None:
+async def test_fault_32_two_processes_cannot_write_one_journal(path: Path, child: Child) -> None:
     await asyncio.to_thread(child.wait_for, 1)
     with pytest.raises(Rejected) as refused:
         await SqliteJournal.open(path, GATEWAY)
