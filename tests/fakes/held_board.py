@@ -177,6 +177,7 @@ class HeldBoard(DoorController):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.map = HeldMap(self.relays, 1)
+        self.devices = [self.map]
 
     async def __aexit__(self, *error: object) -> None:
         self.map.stop()

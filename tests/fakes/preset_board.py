@@ -93,6 +93,7 @@ class PresetBoard(DoorController):
     def __init__(self) -> None:
         super().__init__(on_edge=self._count)
         self.map = PresetMap(self.relays, 1)
+        self.devices = [self.map]
 
     def _count(self, edge: Edge) -> None:
         self.map.note(edge)
