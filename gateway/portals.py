@@ -8,7 +8,7 @@ from gateway.domain.errors import InvalidInput
 from gateway.domain.ids import DoorId
 from gateway.domain.interlock import Interlock
 from gateway.domain.readings import Direction, Sensor
-from gateway.domain.turnstile import TurnstileConfig, TurnstileState
+from gateway.domain.turnstile_state import TurnstileConfig, TurnstileState
 from gateway.doors import Doors
 from gateway.ports import Clock, Journal
 from gateway.settings import Door, Site, Turnstile

@@ -9,15 +9,8 @@ from gateway.domain.doors import Actuation, Outcome
 from gateway.domain.events import EventDraft, EventKind
 from gateway.domain.ids import DoorId
 from gateway.domain.readings import Direction, Readings
-from gateway.domain.turnstile import (
-    TurnstileConfig,
-    TurnstileState,
-    TurnstileStimulus,
-    advance,
-    due_ns,
-    taken,
-    usable,
-)
+from gateway.domain.turnstile import advance, due_ns, taken, usable
+from gateway.domain.turnstile_state import TurnstileConfig, TurnstileState, TurnstileStimulus
 from gateway.ports import Clock, Journal
 from gateway.walkup.minutes import Minutes, Wishes
 

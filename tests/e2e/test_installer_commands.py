@@ -169,7 +169,7 @@ def test_a_bad_script_names_file_key_and_fix(tmp_path: Path, text: str, words: l
         ('profile = "waveshare-relay-di"', 'profile = "moxa-e1214"', ["doors[0]", "pulse_ms", "1500"]),
         (
             'profile = "waveshare-relay-di"',
-            'profile = "moxa-e1214"\ntransport = "rtu_tcp"',
+            'profile = "moxa-e1212"\ntransport = "rtu_tcp"',
             ["devices[0].transport", "rtu_tcp"],
         ),
         ('profile = "waveshare-relay-di"', 'profile = "beckhoff-bk9000"', ["devices[0]", "spare_channel"]),

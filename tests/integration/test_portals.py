@@ -22,7 +22,7 @@ from gateway.domain.errors import Rejected
 from gateway.domain.events import EventKind
 from gateway.domain.ids import AccessPointId, GatewayId, GrantId, PersonId, uuid7
 from gateway.domain.readings import Direction
-from gateway.domain.turnstile import TurnstilePhase
+from gateway.domain.turnstile_state import TurnstilePhase
 from gateway.doors import Doors
 from gateway.portals import Portals
 from gateway.settings import (
