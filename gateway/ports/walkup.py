@@ -1,7 +1,4 @@
-"""What the core needs from outside, on one page.
-
-Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
-"""
+"""What a walk-up needs from outside, from the camera to the ledger."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

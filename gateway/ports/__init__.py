@@ -1,0 +1,32 @@
+"""What the core needs from outside: the road of a walk-up, and the people it is for.
+
+Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
+"""
+
+from gateway.ports.staff import SiteKeys, StaffStore, Witness
+from gateway.ports.walkup import (
+    Clock,
+    Door,
+    EventStore,
+    FaceAnalyser,
+    FrameSource,
+    Journal,
+    PeopleStore,
+    Sealer,
+    Sensors,
+)
+
+__all__ = [
+    "Clock",
+    "Door",
+    "EventStore",
+    "FaceAnalyser",
+    "FrameSource",
+    "Journal",
+    "PeopleStore",
+    "Sealer",
+    "Sensors",
+    "SiteKeys",
+    "StaffStore",
+    "Witness",
+]

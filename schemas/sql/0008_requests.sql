@@ -1,0 +1,13 @@
+-- Answers of requests that create something: the same request again gets the same answer, and does nothing.
+
+CREATE TABLE idempotency (
+    actor      text NOT NULL,
+    key        text NOT NULL,
+    request    bytea NOT NULL,
+    status     integer,
+    headers    jsonb,
+    sealed     bytea,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (actor, key)
+);
+CREATE INDEX idempotency_by_time ON idempotency (created_at);
