@@ -3,7 +3,7 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
-from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, StaffStore, Witness
+from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     Clock,
     Door,
@@ -29,6 +29,7 @@ __all__ = [
     "Sealer",
     "Sensors",
     "SiteKeys",
+    "SiteSealer",
     "StaffStore",
     "Witness",
 ]
