@@ -21,6 +21,8 @@ from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
 from gateway.storage.pool import Database
+from gateway.storage.profiles import PostgresProfiles
+from gateway.storage.staff import PostgresStaff
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
@@ -42,6 +44,8 @@ class Stores:
     embedded: EmbeddedPostgres | None
     people: PostgresPeople
     events: PostgresEvents
+    staff: PostgresStaff
+    profiles: PostgresProfiles
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -98,6 +102,8 @@ def stores(site: Site) -> Stores:
         embedded=embedded,
         people=PostgresPeople(database),
         events=PostgresEvents(database),
+        staff=PostgresStaff(database),
+        profiles=PostgresProfiles(database),
     )
 
 

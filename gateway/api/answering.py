@@ -2,7 +2,9 @@
 
 import re
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -63,10 +65,18 @@ async def _guarded(
         if error.status < 400:
             raise
         return _problem(request, _in_our_words(request, error))
-    except (ValueError, OSError, LookupError, TypeError, AttributeError, AssertionError) as error:
-        # A bug of ours: the caller is told so, the log has its trace, the service goes on.
-        _log.exception("request_failed", request_id=request[REQUEST_ID])
+    except Exception as error:  # noqa: BLE001  # a bug of ours: told, logged, and the service goes on
+        _log.error("request_failed", request_id=request[REQUEST_ID], **_place_of(error))
         return _problem(request, InvariantBroken(type(error).__name__, code="internal"))
+
+
+def _place_of(error: BaseException) -> dict[str, str]:
+    """Where a bug is, without the error's own words: they may quote what was being worked on."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return {
+        "error": type(error).__name__,
+        "where": " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames)),
+    }
 
 
 def _in_our_words(request: web.Request, error: web.HTTPException) -> Refusal:

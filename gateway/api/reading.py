@@ -109,8 +109,8 @@ def _said(error: msgspec.ValidationError) -> tuple[str, str]:
     match = _AT.match(str(error))
     if match is None:
         return str(error), ""
-    where = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", (match["where"] or "").replace(".", "/"))
-    return match["what"], where
+    known = (match["where"] or "").replace("[...]", "")  # some key of a map
+    return match["what"], re.sub(r"\[(\d+)\]", r"/\1", known.replace(".", "/"))
 
 
 def _fault(place: str, name: str) -> list[Fault]:
