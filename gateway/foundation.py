@@ -16,6 +16,7 @@ from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Enrolment
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
+from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
@@ -46,6 +47,7 @@ class Stores:
     events: PostgresEvents
     staff: PostgresStaff
     profiles: PostgresProfiles
+    credentials: PostgresCredentials
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -104,6 +106,7 @@ def stores(site: Site) -> Stores:
         events=PostgresEvents(database),
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
+        credentials=PostgresCredentials(database),
     )
 
 

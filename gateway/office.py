@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.api.frame import Frame, Identify
 from gateway.api.limits import RateLimit
+from gateway.api.routes_credentials import CredentialRoutes
 from gateway.api.routes_gateway import GatewayRoutes, View
 from gateway.api.routes_people import PeopleRoutes
 from gateway.api.routes_profiles import ProfileRoutes
@@ -15,7 +16,10 @@ from gateway.api.routes_reference import ReferenceRoutes
 from gateway.api.routing import Route
 from gateway.api.server import listening
 from gateway.foundation import Stores
-from gateway.ports import Clock, Journal, Sealer, SiteSealer
+from gateway.ports import Clock, Journal, Sealer, SiteKeys
+from gateway.security.credential_secrets import SiteCredentialSecrets
+from gateway.security.site_sealer import AesGcmSiteSealer
+from gateway.services.credentials import Credentials
 from gateway.services.staff import Profiles, Staff
 from gateway.services.witness import Record
 from gateway.settings import Api
@@ -30,7 +34,7 @@ class Office:
     stores: Stores
     journal: Journal
     sealer: Sealer
-    site_sealer: SiteSealer
+    site_keys: SiteKeys
     clock: Clock
     identify: Identify
     view: View
@@ -40,8 +44,15 @@ class Office:
         record = Record(self.journal, self.clock, self.sealer)
         staff = Staff(self.stores.staff, self.sealer, record.acted)
         profiles = Profiles(self.stores.profiles, record.acted)
+        credentials = Credentials(
+            store=self.stores.credentials,
+            secrets=SiteCredentialSecrets(self.site_keys),
+            acted=record.acted,
+            clock=self.clock,
+        )
         routes = [
             *PeopleRoutes(staff=staff).table(),
+            *CredentialRoutes(credentials=credentials).table(),
             *ProfileRoutes(profiles=profiles).table(),
             *GatewayRoutes(view=self.view).table(),
         ]
@@ -51,7 +62,7 @@ class Office:
         """The routes in their frame."""
         frame = Frame(
             identify=self.identify,
-            requests=PostgresIdempotency(self.stores.database, self.site_sealer),
+            requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
             limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
         )
         return frame.application(self.routes())
