@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -38,9 +39,12 @@ def query_of(route: Route, request: web.Request) -> Any:
     except msgspec.ValidationError as error:
         what, where = _said(error)
         raise Refusal(f"query: {what}", faults=[Fault(pointer=f"query{where}", detail=what)]) from None
-    for name in given:
-        if getattr(asked, name, "") is None:  # "null" is no value: what is not asked is left out
+    for name, text in given.items():
+        value = getattr(asked, name, "")
+        if value is None:  # "null" is no value: what is not asked is left out
             raise Refusal(f"{name} is given without a value; leave it out", faults=_fault("query", name))
+        if isinstance(value, datetime) and "T" not in str(text).upper():  # a number is no time here
+            raise Refusal(f"{name} is not a time of RFC 3339", faults=_fault("query", name))
     return asked
 
 
