@@ -64,7 +64,7 @@ def due_ns(config: DoorConfig, state: DoorState) -> int | None:
     if state.hold is not None:
         times += [state.hold.renew_ns, state.hold.until_ns]
     if state.released_until_ns:
-        times.append(state.released_until_ns + config.stuck_ns + 1)
+        times += [state.released_until_ns, state.released_until_ns + config.stuck_ns + 1]
     if state.dark_since_ns is not None:
         times.append(state.dark_since_ns + config.dark_ns)
     if state.seen_ns is not None:
