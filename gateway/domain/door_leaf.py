@@ -45,9 +45,9 @@ def settled(
 
 
 def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
-    """What time and the contact have decided by now."""
-    changing = state.changing_ns
-    if changing is not None and now_ns - changing >= config.debounce_ns:
+    """What time and the contact have decided by now. Only a further look tells that it has stood still."""
+    changing, seen = state.changing_ns, state.seen_ns
+    if changing is not None and seen is not None and seen - changing >= config.debounce_ns:
         state = replace(state, changing_ns=None)
         state = _shut(config, state, now_ns, effects) if state.open else _opened(config, state, effects)
     return _verdicts(state, now_ns, effects)

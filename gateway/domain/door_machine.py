@@ -56,8 +56,6 @@ def advance(config: DoorConfig, state: DoorState, stimulus: Stimulus, now_ns: in
 def due_ns(config: DoorConfig, state: DoorState) -> int | None:
     """When ``Tick`` is wanted next; None when only news can change anything."""
     times = [r.until_ns + 1 for r in state.releases]
-    if state.changing_ns is not None:
-        times.append(state.changing_ns + config.debounce_ns)
     if state.opened_ns is not None and not state.fire and state.hold is None:
         extra = config.extended_held_ns if state.extended else 0
         times += [state.opened_ns + t + extra for t in (config.held_warning_ns, config.held_alarm_ns)]
