@@ -104,5 +104,7 @@ def _verdict(state: DoorState, release: Release, now_ns: int) -> tuple[bool, str
         return True, "already_open"
     if now_ns <= release.until_ns or state.changing_ns is not None:
         return None
+    if state.seen_ns is not None and state.seen_ns <= release.until_ns:
+        return None  # the next look may find it open, since before the time was up
     known = Sensor.CONTACT in state.on and state.open is not None
     return False, "not_opened" if known else "unknown"
