@@ -8,19 +8,27 @@ from gateway.domain.ids import GrantId
 from gateway.domain.readings import Sensor
 
 
-def look(state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
+def look(config: DoorConfig, state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
     """The contact was read. A change counts once it has stood still; it began after the look before."""
     says_open = state.on.get(Sensor.CONTACT)
     if says_open is None:
         return replace(state, open=None, changing_ns=None)
     if state.open is None:
-        opened = now_ns if says_open else None
-        return replace(state, open=says_open, opened_ns=opened, changing_ns=None, legitimate=True)
+        return _seen_again(config, state, now_ns, says_open=says_open)
     if says_open == state.open:
         return replace(state, changing_ns=None)
     if state.changing_ns is not None:
         return state
     return replace(state, changing_ns=now_ns, earliest_ns=before_ns or now_ns)
+
+
+def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open: bool) -> DoorState:
+    """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
+    state = replace(state, open=says_open, changing_ns=None, legitimate=True)
+    if not says_open:
+        return replace(state, opened_ns=None, forced=False, extended=False)
+    brief = state.dark_since_ns is not None and now_ns - state.dark_since_ns < config.dark_ns
+    return state if brief and state.opened_ns is not None else replace(state, opened_ns=now_ns)
 
 
 def unreadable(state: DoorState) -> DoorState:

@@ -135,7 +135,7 @@ def _look(
     state = replace(state, seen_ns=now_ns, on=dict(readings.on), output_on=readings.output_on)
     if readings.get(Sensor.FIRE) is True:
         state = replace(state, fire=True)
-    return door_leaf.look(state, before_ns, now_ns)
+    return door_leaf.look(config, state, before_ns, now_ns)
 
 
 def _released(config: DoorConfig, state: DoorState, released: Released, now_ns: int) -> DoorState:
