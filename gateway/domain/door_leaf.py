@@ -26,7 +26,7 @@ def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open:
     """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
     state = replace(state, open=says_open, changing_ns=None, legitimate=True)
     if not says_open:
-        return replace(state, opened_ns=None, forced=False, extended=False)
+        return replace(state, opened_ns=None, shut_ns=now_ns, forced=False, extended=False)
     brief = state.dark_since_ns is not None and now_ns - state.dark_since_ns < config.dark_ns
     return state if brief and state.opened_ns is not None else replace(state, opened_ns=now_ns)
 
@@ -83,7 +83,9 @@ def _shut(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effec
     early = config.relock is Relock.CLOSE and state.released_until_ns > now_ns
     if early and not state.fire and state.hold is None:
         effects.append(RelockNow())
-    return replace(state, open=False, opened_ns=None, forced=False, legitimate=True, extended=False)
+    return replace(
+        state, open=False, opened_ns=None, shut_ns=now_ns, forced=False, legitimate=True, extended=False
+    )
 
 
 def _verdicts(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:

@@ -63,6 +63,8 @@ def due_ns(config: DoorConfig, state: DoorState) -> int | None:
         times += [state.hold.renew_ns, state.hold.until_ns]
     if state.released_until_ns:
         times += [state.released_until_ns, state.released_until_ns + config.stuck_ns + 1]
+    if state.open is False and Sensor.BOLT in config.fitted:
+        times.append(state.shut_ns + config.stuck_ns + 1)
     if state.dark_since_ns is not None:
         times.append(state.dark_since_ns + config.dark_ns)
     if state.seen_ns is not None:
