@@ -54,6 +54,8 @@ def settled(
 
 def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
     """What time and the contact have decided by now. Only a further look tells that it has stood still."""
+    if state.open is None:
+        state = replace(state, releases=tuple(replace(r, blind=True) for r in state.releases))
     changing, seen = state.changing_ns, state.seen_ns
     if changing is not None and seen is not None and seen - changing >= config.debounce_ns:
         state = replace(state, changing_ns=None)
@@ -116,5 +118,4 @@ def _verdict(state: DoorState, release: Release, now_ns: int) -> tuple[bool, str
         return None
     if state.seen_ns is not None and state.seen_ns <= release.until_ns:
         return None  # the next look may find it open, since before the time was up
-    known = Sensor.CONTACT in state.on and state.open is not None
-    return False, "not_opened" if known else "unknown"
+    return False, "unknown" if release.blind else "not_opened"

@@ -149,6 +149,7 @@ def _released(config: DoorConfig, state: DoorState, released: Released, now_ns: 
         pulse_ns=pulse_ns,
         extended=released.extended,
         was_open=state.open is True,
+        blind=state.open is not False,
     )
     until = max(state.released_until_ns, now_ns + pulse_ns)
     return replace(state, releases=(*state.releases, mine), released_until_ns=until)

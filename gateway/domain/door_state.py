@@ -84,6 +84,8 @@ class Release:
     sure: bool = False
     """Its frame has left; until then there is no verdict."""
     opened: bool = False
+    blind: bool = False
+    """Somebody may have gone through without the contact telling: it was lost meanwhile, or open before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
