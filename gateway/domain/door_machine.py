@@ -44,8 +44,8 @@ def advance(config: DoorConfig, state: DoorState, stimulus: Stimulus, now_ns: in
     if after.seen_ns is not None and now_ns - after.seen_ns > config.stale_ns:
         after = door_leaf.unreadable(after)
     after = door_leaf.settle(config, after, now_ns, effects)
-    after = _lease(config, after, now_ns, effects)
     after = replace(after, dark_since_ns=_dark_since(config, after, now_ns))
+    after = _lease(config, after, now_ns, effects)
     after = replace(after, alarms=alarms_of(config, after, now_ns))
     phase, assumed = phase_of(config, after, now_ns)
     after = replace(after, phase=phase, assumed=assumed)
@@ -170,7 +170,8 @@ def _lease(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effe
     hold = state.hold
     if hold is None:
         return state
-    if now_ns >= hold.until_ns or state.seen_ns is None:
+    dark = state.dark_since_ns is not None and now_ns - state.dark_since_ns >= config.dark_ns
+    if now_ns >= hold.until_ns or state.seen_ns is None or dark:
         return _end_hold(state, now_ns, effects)
     if now_ns < hold.renew_ns or state.fire:
         return state
