@@ -101,7 +101,8 @@ def _take(
             moved = actuation is not None and actuation.outcome in _MOVED
             state = door_leaf.settled(config, state, grant_id, moved=moved, now_ns=now_ns)
         case HoldOpen(order_id=order, until_ns=until):
-            state = replace(state, hold=Hold(order_id=order, until_ns=until, renew_ns=now_ns))
+            hold = Hold(order_id=order, until_ns=until, renew_ns=now_ns)
+            state = state if state.locked_down else replace(state, hold=hold)
         case EndHold():
             state = _end_hold(state, now_ns, effects)
         case LockDown(on):

@@ -108,6 +108,8 @@ class DoorPortal:
         """Carry out an operator's order; it is on record first. Raises Rejected, JournalUnavailable."""
         if isinstance(order, HoldOpen) and self.group is not None:
             raise Rejected(f"{self.door_id} belongs to an interlock: it cannot be held open")
+        if isinstance(order, HoldOpen) and self.state.locked_down:
+            raise Rejected(f"{self.door_id} is locked down: lift that before it is held open")
         now = self.clock.now()
         data: dict[str, Json] = {"door": self.door_id, "order": type(order).__name__, "by": by}
         if isinstance(order, HoldOpen):
