@@ -7,7 +7,7 @@ from gateway.domain.door_state import DoorAlarm, DoorState, LockDown, Lost, Phas
 from gateway.domain.doors import Outcome
 from gateway.domain.events import EventKind
 from gateway.domain.readings import Sensor
-from tests.fakes.door_story import FITTED, MS, S, DoorStory
+from tests.fakes.door_story import FITTED, MS, DoorStory, S
 
 
 def test_a_door_nobody_has_looked_at_is_unknown_and_wants_no_tick() -> None:
