@@ -4,6 +4,7 @@ Times are small multiples of one beat, so that a machine ticked on every beat an
 nothing; one that is ticked only when it asks must say the same at the same times.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -272,7 +273,7 @@ def test_the_last_mode_on_record_is_the_doors_own(
         "locked_down": state.locked_down,
     }
     assert modes[-1:] in ([now], []), "told whenever it changes"
-    assert all(one != other for one, other in zip(modes, modes[1:], strict=False)), "and only then"
+    assert all(one != other for one, other in itertools.pairwise(modes)), "and only then"
 
 
 @given(st.lists(LOOKS, max_size=30), st.integers(1, 4))
