@@ -168,11 +168,11 @@ def _expire(
     """Nobody came: the next person is not given this token."""
     left = {}
     for way, token in state.tokens.items():
+        blind = token.blind or way not in config.counted or state.counts.get(way) is None
         if now_ns <= token.until_ns or not token.sure:
-            left[way] = token
-            continue
-        known = way in config.counted and state.counts.get(way) is not None
-        effects.append(_passage(token, taken=False, how="not_passed" if known else "unknown"))
+            left[way] = replace(token, blind=blind)
+        else:
+            effects.append(_passage(token, taken=False, how="unknown" if blind else "not_passed"))
     shown = {alarm: until for alarm, until in state.shown.items() if now_ns <= until}
     return replace(state, tokens=left, shown=shown)
 

@@ -75,6 +75,8 @@ class Token:
     until_ns: int
     sure: bool = False
     """Its frame has left, and whatever became of it: it is never sent again."""
+    blind: bool = False
+    """Passages could not be read for a time: its person may have gone through uncounted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
