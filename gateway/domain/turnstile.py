@@ -121,17 +121,17 @@ def _look(
     now_ns: int,
     effects: list[Effect],
 ) -> TurnstileState:
+    fire = state.fire or readings.get(Sensor.FIRE) is True
+    free = readings.get(Sensor.FREE)
+    state = replace(state, fire=fire, free=state.free or free is True)
     for way, count in _new_passages(state.counts, readings.passages):
         for _ in range(count):
             state = _pass(config, state, way, now_ns, effects)
-    fire = state.fire or readings.get(Sensor.FIRE) is True
-    free = readings.get(Sensor.FREE)
     return replace(
         state,
         counts=dict(readings.passages),
         on=dict(readings.on),
         output_on=readings.output_on,
-        fire=fire,
         free=bool(free) or (state.free and free is None),
     )
 
