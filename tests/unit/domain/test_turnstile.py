@@ -1,95 +1,23 @@
 """A turnstile: one grant is one token, one token is one person, and a lost link is no passage."""
 
-from typing import Any
-
 import pytest
 
-from gateway.domain.door_state import Acknowledge, Looked, Lost, Notice, Released, Settled, Tick
+from gateway.domain.door_state import Acknowledge, Lost
 from gateway.domain.doors import Outcome
-from gateway.domain.events import EventKind
-from gateway.domain.ids import GrantId
-from gateway.domain.readings import Direction, Readings, Sensor
-from gateway.domain.turnstile import advance, due_ns, taken, usable
-from gateway.domain.turnstile_state import (
-    TurnstileAlarm,
-    TurnstileConfig,
-    TurnstilePhase,
-    TurnstileState,
-    TurnstileStimulus,
-)
-from tests.fakes.door_story import PASSAGES, S, acted
-
-IN, OUT = Direction.IN, Direction.OUT
-
-
-class Gate:
-    """The time is monotonic; the machine is ticked when it asks to be, and at no other time."""
-
-    def __init__(self, **changes: Any) -> None:
-        both = frozenset(Direction)
-        self.config = TurnstileConfig(**{"directions": both, "counted": both, **changes})
-        self.state = TurnstileState()
-        self.now_ns = 1_000 * S
-        self.told: list[Notice] = []
-        self.counts: dict[Direction, int | None] = dict.fromkeys(sorted(self.config.counted), 0)
-        self.look()
-
-    def do(self, stimulus: TurnstileStimulus) -> None:
-        step = advance(self.config, self.state, stimulus, self.now_ns)
-        self.state = step.state
-        assert all(isinstance(e, Notice) for e in step.effects), (
-            "a turnstile is never written to by its machine"
-        )
-        self.told += [e for e in step.effects if isinstance(e, Notice)]
-
-    def look(self, *, output_on: bool | None = False, **on: bool | None) -> None:
-        readings = Readings(
-            at_ns=self.now_ns,
-            seq=1,
-            on={Sensor(name): says for name, says in on.items()},
-            passages=dict(self.counts),
-            output_on=output_on,
-        )
-        self.do(Looked(readings))
-
-    def wait(self, seconds: float) -> None:
-        end_ns = self.now_ns + int(seconds * S)
-        while (due := due_ns(self.config, self.state)) is not None and due <= end_ns:
-            self.now_ns = due
-            self.do(Tick())
-        self.now_ns = end_ns
-
-    def release(self, grant: str = "g", way: Direction = IN) -> None:
-        self.do(Released(grant_id=GrantId(grant), direction=way))
-
-    def settle(self, grant: str = "g", outcome: Outcome | None = Outcome.CONFIRMED) -> None:
-        self.do(Settled(GrantId(grant), None if outcome is None else acted(outcome)))
-
-    def grant(self, grant: str = "g", way: Direction = IN) -> None:
-        self.release(grant, way)
-        self.settle(grant)
-
-    def walk(self, way: Direction = IN, people: int = 1, **on: bool | None) -> None:
-        self.counts[way] = (self.counts[way] or 0) + people
-        self.look(**on)
-
-    @property
-    def passages(self) -> list[tuple[str | None, str]]:
-        return [(n.grant_id, f"{n.kind.value} {n.data['passage']}") for n in self.told if n.kind in PASSAGES]
-
-    @property
-    def alarms(self) -> list[tuple[str, bool]]:
-        return [(n.data["alarm"], n.data["raised"]) for n in self.told if n.kind is EventKind.DOOR_ALARM]
+from gateway.domain.readings import Sensor
+from gateway.domain.turnstile import due_ns, taken, usable
+from gateway.domain.turnstile_state import TurnstileAlarm, TurnstilePhase
+from tests.fakes.gate_story import IN, OUT, GateStory
 
 
 def test_nobody_granted_it_is_locked_and_lets_nobody_wait() -> None:
-    gate = Gate()
+    gate = GateStory()
     assert gate.state.phase is TurnstilePhase.LOCKED
     assert due_ns(gate.config, gate.state) is None
 
 
 def test_one_grant_is_one_token_and_one_person() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     assert gate.state.phase is TurnstilePhase.ARMED
     gate.wait(2)
@@ -101,7 +29,7 @@ def test_one_grant_is_one_token_and_one_person() -> None:
 
 
 def test_a_token_nobody_used_expires_after_pulse_wait_and_grace() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.wait(6.3)
     assert gate.passages == []
@@ -111,7 +39,7 @@ def test_a_token_nobody_used_expires_after_pulse_wait_and_grace() -> None:
 
 
 def test_who_comes_after_the_token_has_expired_has_none() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.wait(7)
     gate.walk()
@@ -119,14 +47,14 @@ def test_who_comes_after_the_token_has_expired_has_none() -> None:
 
 
 def test_where_no_passages_are_wired_nothing_can_tell() -> None:
-    gate = Gate(counted=frozenset({OUT}))
+    gate = GateStory(counted=frozenset({OUT}))
     gate.grant()
     gate.wait(7)
     assert gate.passages == [("g", "access_not_taken unknown")]
 
 
 def test_the_wrong_way_leaves_the_token_to_its_person() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.walk(OUT)
     assert gate.alarms == [("wrong_way", True)]
@@ -135,7 +63,7 @@ def test_the_wrong_way_leaves_the_token_to_its_person() -> None:
 
 
 def test_a_second_person_close_behind_is_a_tailgate() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.walk(people=2)
     assert gate.passages == [("g", "access_taken passed")]
@@ -143,7 +71,7 @@ def test_a_second_person_close_behind_is_a_tailgate() -> None:
 
 
 def test_a_passage_long_after_the_last_one_is_forced() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.walk()
     gate.wait(3.1)
@@ -152,7 +80,7 @@ def test_a_passage_long_after_the_last_one_is_forced() -> None:
 
 
 def test_an_alarm_of_one_moment_is_shown_for_a_while() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.walk()
     gate.wait(30)
     assert gate.state.alarms == {TurnstileAlarm.FORCED}
@@ -161,7 +89,7 @@ def test_an_alarm_of_one_moment_is_shown_for_a_while() -> None:
 
 
 def test_the_free_input_is_said_and_stops_the_pulses_until_it_is_clear() -> None:
-    gate = Gate(fitted=frozenset({Sensor.FREE}))
+    gate = GateStory(fitted=frozenset({Sensor.FREE}))
     gate.look(free=True)
     assert gate.state.phase is TurnstilePhase.FREE
     assert not usable(gate.state)
@@ -175,7 +103,7 @@ def test_the_free_input_is_said_and_stops_the_pulses_until_it_is_clear() -> None
 
 
 def test_a_burst_without_tokens_means_that_everybody_may_pass() -> None:
-    gate = Gate()
+    gate = GateStory()
     for _ in range(3):
         gate.walk()
         gate.wait(1)
@@ -187,7 +115,7 @@ def test_a_burst_without_tokens_means_that_everybody_may_pass() -> None:
 
 
 def test_passages_far_apart_are_no_burst() -> None:
-    gate = Gate()
+    gate = GateStory()
     for _ in range(5):
         gate.walk()
         gate.wait(6)
@@ -195,7 +123,7 @@ def test_passages_far_apart_are_no_burst() -> None:
 
 
 def test_people_with_tokens_are_no_burst() -> None:
-    gate = Gate()
+    gate = GateStory()
     for n in range(6):
         gate.grant(f"g{n}")
         gate.walk()
@@ -205,14 +133,14 @@ def test_people_with_tokens_are_no_burst() -> None:
 
 
 def test_free_by_the_input_is_not_acknowledged_away() -> None:
-    gate = Gate(fitted=frozenset({Sensor.FREE}))
+    gate = GateStory(fitted=frozenset({Sensor.FREE}))
     gate.look(free=True)
     gate.do(Acknowledge())
     assert gate.state.free
 
 
 def test_a_relay_that_stays_on_is_stuck_and_stops_the_pulses() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.look(output_on=True)
     gate.wait(2.3)
@@ -227,14 +155,14 @@ def test_a_relay_that_stays_on_is_stuck_and_stops_the_pulses() -> None:
 
 def test_a_token_is_in_the_way_of_the_other_side_unless_both_may() -> None:
     for both in (False, True):
-        gate = Gate(both_ways=both)
+        gate = GateStory(both_ways=both)
         gate.grant("one", IN)
         assert taken(gate.config, gate.state, IN)
         assert taken(gate.config, gate.state, OUT) is not both
 
 
 def test_both_ways_at_once_each_passage_takes_its_own_token() -> None:
-    gate = Gate(both_ways=True)
+    gate = GateStory(both_ways=True)
     gate.grant("in", IN)
     gate.grant("out", OUT)
     gate.walk(OUT)
@@ -245,7 +173,7 @@ def test_both_ways_at_once_each_passage_takes_its_own_token() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.NOT_SENT, Outcome.REFUSED, None])
 def test_a_frame_that_moved_nothing_takes_its_token_back(outcome: Outcome | None) -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.release()
     gate.settle(outcome=outcome)
     assert not taken(gate.config, gate.state, IN)
@@ -254,7 +182,7 @@ def test_a_frame_that_moved_nothing_takes_its_token_back(outcome: Outcome | None
 
 
 def test_a_token_without_an_answer_waits_for_it() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.release()
     gate.wait(60)
     assert gate.passages == []
@@ -263,7 +191,7 @@ def test_a_token_without_an_answer_waits_for_it() -> None:
 
 
 def test_somebody_who_is_quicker_than_the_answer_has_passed() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.release()
     gate.walk()
     gate.settle()
@@ -273,7 +201,7 @@ def test_somebody_who_is_quicker_than_the_answer_has_passed() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.NOT_SENT, Outcome.REFUSED, None])
 def test_who_goes_while_a_frame_fails_was_not_let_through(outcome: Outcome | None) -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.release()
     gate.walk()
     gate.settle(outcome=outcome)
@@ -282,7 +210,7 @@ def test_who_goes_while_a_frame_fails_was_not_let_through(outcome: Outcome | Non
 
 
 def test_two_people_before_the_answer_are_one_and_a_tailgate() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.release()
     gate.walk(people=2)
     gate.settle()
@@ -291,7 +219,7 @@ def test_two_people_before_the_answer_are_one_and_a_tailgate() -> None:
 
 
 def test_a_fire_lets_everybody_pass_until_clear_and_acknowledged() -> None:
-    gate = Gate(fitted=frozenset({Sensor.FIRE}))
+    gate = GateStory(fitted=frozenset({Sensor.FIRE}))
     gate.look(fire=True)
     assert gate.state.phase is TurnstilePhase.FIRE
     gate.walk(people=9, fire=True)
@@ -306,7 +234,7 @@ def test_a_fire_lets_everybody_pass_until_clear_and_acknowledged() -> None:
 
 
 def test_a_counter_that_goes_back_is_no_passage() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.counts[IN] = 7
     gate.look()
     gate.told.clear()
@@ -320,7 +248,7 @@ def test_a_counter_that_goes_back_is_no_passage() -> None:
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_what_was_counted_over_a_lost_link_is_no_passage(*, lost: bool) -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     if lost:
         gate.do(Lost())
@@ -335,7 +263,7 @@ def test_what_was_counted_over_a_lost_link_is_no_passage(*, lost: bool) -> None:
 
 
 def test_after_a_lost_link_nobody_is_said_for_certain_not_to_have_passed() -> None:
-    gate = Gate()
+    gate = GateStory()
     gate.grant()
     gate.do(Lost())
     gate.wait(0.5)
@@ -345,7 +273,7 @@ def test_after_a_lost_link_nobody_is_said_for_certain_not_to_have_passed() -> No
 
 
 def test_passages_that_cannot_be_read_are_told_after_a_moment() -> None:
-    gate = Gate(fitted=frozenset({Sensor.FIRE}))
+    gate = GateStory(fitted=frozenset({Sensor.FIRE}))
     gate.look(fire=False)
     gate.do(Lost())
     gate.wait(0.9)
@@ -357,7 +285,7 @@ def test_passages_that_cannot_be_read_are_told_after_a_moment() -> None:
 
 
 def test_a_cover_that_was_opened_is_told() -> None:
-    gate = Gate(fitted=frozenset({Sensor.TAMPER}))
+    gate = GateStory(fitted=frozenset({Sensor.TAMPER}))
     gate.look(tamper=True)
     gate.look(tamper=False)
     assert gate.alarms == [("tamper", True), ("tamper", False)]
@@ -365,6 +293,6 @@ def test_a_cover_that_was_opened_is_told() -> None:
 
 @pytest.mark.parametrize("why", ["fire", "free"])
 def test_who_goes_at_the_very_look_that_sets_everybody_free_is_no_break_in(why: str) -> None:
-    gate = Gate(fitted=frozenset({Sensor(why)}))
+    gate = GateStory(fitted=frozenset({Sensor(why)}))
     gate.walk(**{why: True})
     assert gate.alarms == [(why, True)]
