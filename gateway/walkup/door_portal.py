@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.domain.decisions import DenyReason, Grant
-from gateway.domain.door_machine import advance, closed, due_ns
+from gateway.domain.door_machine import REX_ORDER, advance, closed, due_ns
 from gateway.domain.door_state import (
     Acknowledge,
     DoorConfig,
@@ -158,6 +158,9 @@ class DoorPortal:
         if not await self.minutes.recorder.flush():
             _log.error("lease_not_given", door=self.door_id, why="nothing can be recorded")
             return
+        hold = self.state.hold
+        if order_id != REX_ORDER and (hold is None or hold.order_id != order_id):
+            return  # it ended while the record was written
         lease = Lease(
             grant_id=GrantId(uuid7(int(self.clock.now().timestamp() * 1000))),
             expires_ns=self.clock.monotonic_ns() + _LEASE_TTL_NS,
