@@ -122,6 +122,7 @@ class DoorPortal:
 
     async def run(self) -> None:
         """Carry out what the machine wants, and tell it the time, until cancelled."""
+        self._advance(Tick())  # sensors that never say anything are missed from now on
         while True:
             wish = await self._wishes.next(due_ns(self.config, self.state))
             if wish is None:
