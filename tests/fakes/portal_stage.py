@@ -5,14 +5,17 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from gateway.domain.decisions import Grant
-from gateway.domain.doors import Actuation, Release
+from gateway.domain.door_state import HoldOpen, Phase
+from gateway.domain.doors import Actuation, Outcome, Release
 from gateway.domain.events import Event, EventDraft
 from gateway.domain.ids import AccessPointId, DoorId, GrantId, PersonId
-from gateway.domain.readings import Readings
+from gateway.domain.readings import Direction, Readings
+from gateway.walkup.door_portal import DoorPortal
 from gateway.walkup.minutes import Minutes
 from gateway.walkup.recorder import Recorder
 from tests.fakes.clock import FakeClock
 from tests.fakes.door import FakeDoor
+from tests.fakes.door_story import S, acted, config
 from tests.fakes.journal import FakeJournal
 
 PERSON = PersonId("p0")
@@ -83,6 +86,43 @@ class Stage:
         """Everything on record, with what still waited."""
         assert await self.recorder.flush()
         return [event.draft for event, _ in self.journal.events]
+
+
+class House(Stage):
+    """One door at work."""
+
+    def __init__(self, **changes: object) -> None:
+        super().__init__()
+        self.door = self.lock("main")
+        self.states: list[Phase] = []
+        self.portal = DoorPortal(
+            door_id=DoorId("main"),
+            config=config(**changes),
+            lock=self.door,
+            journal=self.journal,
+            minutes=self.minutes("main"),
+            clock=self.clock,
+            on_state=lambda _door, state: self.states.append(state.phase),
+        )
+        self.look()
+
+    def look(self, **on: bool | None) -> None:
+        says = {s: on.get(s.value, False) for s in sorted(self.portal.config.fitted)}
+        self.portal.look(self.readings(on=says))
+
+    def watch(self, seconds: float, **on: bool | None) -> None:
+        for _ in range(round(seconds * 10)):
+            self.look(**on)
+            self.clock.advance(0.1)
+
+    def hold(self, seconds: float = 60) -> HoldOpen:
+        return HoldOpen(order_id="order", until_ns=self.clock.mono_ns + int(seconds * S))
+
+    def pass_grant(self, name: str = "g", outcome: Outcome | None = Outcome.CONFIRMED) -> None:
+        grant = self.grant(name)
+        assert self.portal.reserve(grant, Direction.IN) is None
+        self.portal.released(grant, Direction.IN)
+        self.portal.settled(grant, None if outcome is None else acted(outcome))
 
 
 async def turn() -> None:

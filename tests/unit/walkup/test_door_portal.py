@@ -5,51 +5,16 @@ import asyncio
 import pytest
 
 from gateway.domain.decisions import DenyReason
-from gateway.domain.door_state import Acknowledge, DoorAlarm, EndHold, HoldOpen, LockDown, Phase, Relock
+from gateway.domain.door_state import Acknowledge, DoorAlarm, EndHold, LockDown, Phase, Relock
 from gateway.domain.doors import Link, Outcome
 from gateway.domain.errors import JournalUnavailable, Rejected
 from gateway.domain.events import EventKind
 from gateway.domain.ids import DoorId
-from gateway.domain.readings import Direction, Sensor
+from gateway.domain.readings import Direction
 from gateway.telemetry.clock import SystemClock
 from gateway.walkup.door_portal import DoorPortal, Order
-from tests.fakes.door_story import MS, PASSAGES, S, acted, config
-from tests.fakes.portal_stage import PERSON, Stage, running, turn
-
-
-class House(Stage):
-    def __init__(self, **changes: object) -> None:
-        super().__init__()
-        self.door = self.lock("main")
-        self.states: list[Phase] = []
-        self.portal = DoorPortal(
-            door_id=DoorId("main"),
-            config=config(**changes),
-            lock=self.door,
-            journal=self.journal,
-            minutes=self.minutes("main"),
-            clock=self.clock,
-            on_state=lambda _door, state: self.states.append(state.phase),
-        )
-        self.look()
-
-    def look(self, **on: bool | None) -> None:
-        says = {s: on.get(s.value, False) for s in sorted(self.portal.config.fitted)}
-        self.portal.look(self.readings(on=says))
-
-    def watch(self, seconds: float, **on: bool | None) -> None:
-        for _ in range(round(seconds * 10)):
-            self.look(**on)
-            self.clock.advance(0.1)
-
-    def hold(self, seconds: float = 60) -> HoldOpen:
-        return HoldOpen(order_id="order", until_ns=self.clock.mono_ns + int(seconds * S))
-
-    def pass_grant(self, name: str = "g", outcome: Outcome | None = Outcome.CONFIRMED) -> None:
-        grant = self.grant(name)
-        assert self.portal.reserve(grant, Direction.IN) is None
-        self.portal.released(grant, Direction.IN)
-        self.portal.settled(grant, None if outcome is None else acted(outcome))
+from tests.fakes.door_story import MS, PASSAGES, config
+from tests.fakes.portal_stage import PERSON, House, Stage, running, turn
 
 
 @pytest.fixture
@@ -271,54 +236,3 @@ async def test_sensors_that_never_say_anything_are_told() -> None:
     async with running(portal.run):
         await asyncio.sleep(0.2)
         assert portal.state.alarms == {DoorAlarm.CONTACT_UNKNOWN, DoorAlarm.FIRE_UNKNOWN}
-
-
-async def test_cancelled_before_the_record_is_written_no_lease_is_given_and_nothing_is_lost(
-    house: House,
-) -> None:
-    await house.portal.order(house.hold(), "guard")
-    house.journal.gate.clear()
-    async with running(house.portal.run):
-        assert house.journal.asked > 1, "it waits for the disk"
-    assert house.door.pulses == []
-    house.journal.gate.set()
-    kinds = [d.kind for d in await house.recorded()]
-    assert kinds.count(EventKind.DOOR_ORDER) == 1
-    assert kinds.count(EventKind.DOOR_MODE) == 2, "found locked, and held: each written once"
-
-
-async def test_cancelled_within_a_lease_it_is_not_sent_again(house: House) -> None:
-    house.door.takes_s = 3600
-    await house.portal.order(house.hold(), "guard")
-    async with running(house.portal.run):
-        assert len(house.door.pulses) == 1
-    house.door.takes_s = 0
-    async with running(house.portal.run):
-        assert len(house.door.pulses) == 1
-        house.watch(2.1)
-        await turn()
-        assert len(house.door.pulses) == 2, "the next one is due"
-
-
-async def test_cancelled_with_work_waiting_the_next_run_does_it(house: House) -> None:
-    house.door.takes_s = 3600
-    await house.portal.order(house.hold(), "guard")
-    async with running(house.portal.run):
-        await house.portal.order(LockDown(on=True), "guard")
-        assert house.door.relocks == 0
-    async with running(house.portal.run):
-        assert house.door.relocks >= 1
-        assert not house.door.on
-
-
-async def test_cancelled_while_nothing_is_wanted_it_ends_at_once(house: House) -> None:
-    before = house.portal.state
-    async with running(house.portal.run) as task:
-        assert not task.done()
-    assert task.cancelled()
-    assert house.portal.state.phase is before.phase
-
-
-def test_sensor_names_are_those_of_the_fakes() -> None:
-    assert {s.value for s in House().portal.config.fitted} == {"contact", "rex", "tamper", "fire"}
-    assert Sensor.BOLT not in House().portal.config.fitted
