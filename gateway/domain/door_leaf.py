@@ -8,19 +8,27 @@ from gateway.domain.ids import GrantId
 from gateway.domain.readings import Sensor
 
 
-def look(state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
+def look(config: DoorConfig, state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
     """The contact was read. A change counts once it has stood still; it began after the look before."""
     says_open = state.on.get(Sensor.CONTACT)
     if says_open is None:
         return replace(state, open=None, changing_ns=None)
     if state.open is None:
-        opened = now_ns if says_open else None
-        return replace(state, open=says_open, opened_ns=opened, changing_ns=None, legitimate=True)
+        return _seen_again(config, state, now_ns, says_open=says_open)
     if says_open == state.open:
         return replace(state, changing_ns=None)
     if state.changing_ns is not None:
         return state
     return replace(state, changing_ns=now_ns, earliest_ns=before_ns or now_ns)
+
+
+def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open: bool) -> DoorState:
+    """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
+    state = replace(state, open=says_open, changing_ns=None, legitimate=True)
+    if not says_open:
+        return replace(state, opened_ns=None, shut_ns=now_ns, forced=False, extended=False)
+    brief = state.dark_since_ns is not None and now_ns - state.dark_since_ns < config.dark_ns
+    return state if brief and state.opened_ns is not None else replace(state, opened_ns=now_ns)
 
 
 def unreadable(state: DoorState) -> DoorState:
@@ -45,9 +53,11 @@ def settled(
 
 
 def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
-    """What time and the contact have decided by now."""
-    changing = state.changing_ns
-    if changing is not None and now_ns - changing >= config.debounce_ns:
+    """What time and the contact have decided by now. Only a further look tells that it has stood still."""
+    if state.open is None:
+        state = replace(state, releases=tuple(replace(r, blind=True) for r in state.releases))
+    changing, seen = state.changing_ns, state.seen_ns
+    if changing is not None and seen is not None and seen - changing >= config.debounce_ns:
         state = replace(state, changing_ns=None)
         state = _shut(config, state, now_ns, effects) if state.open else _opened(config, state, effects)
     return _verdicts(state, now_ns, effects)
@@ -75,7 +85,9 @@ def _shut(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effec
     early = config.relock is Relock.CLOSE and state.released_until_ns > now_ns
     if early and not state.fire and state.hold is None:
         effects.append(RelockNow())
-    return replace(state, open=False, opened_ns=None, forced=False, legitimate=True, extended=False)
+    return replace(
+        state, open=False, opened_ns=None, shut_ns=now_ns, forced=False, legitimate=True, extended=False
+    )
 
 
 def _verdicts(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
@@ -104,5 +116,6 @@ def _verdict(state: DoorState, release: Release, now_ns: int) -> tuple[bool, str
         return True, "already_open"
     if now_ns <= release.until_ns or state.changing_ns is not None:
         return None
-    known = Sensor.CONTACT in state.on and state.open is not None
-    return False, "not_opened" if known else "unknown"
+    if state.seen_ns is not None and state.seen_ns <= release.until_ns:
+        return None  # the next look may find it open, since before the time was up
+    return False, "unknown" if release.blind else "not_opened"

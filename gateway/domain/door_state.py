@@ -67,7 +67,7 @@ class DoorConfig:
     dark_ns: int = 1_000_000_000
     """A sensor that cannot be read for so long is told; a link that is made anew is no alarm."""
     stuck_ns: int = 3_000_000_000
-    """How long after a pulse the lock may take to lock."""
+    """How long after a pulse the lock may take to lock, and a bolt after the leaf has shut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,8 @@ class Release:
     sure: bool = False
     """Its frame has left; until then there is no verdict."""
     opened: bool = False
+    blind: bool = False
+    """Somebody may have gone through without the contact telling: it was lost meanwhile, or open before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class DoorState:
     earliest_ns: int = 0
     """… and the look before that: it may have moved just after."""
     opened_ns: int | None = None
+    shut_ns: int = 0
+    """Since when the leaf is known to be shut: a bolt throws after that."""
     extended: bool = False
     legitimate: bool = True
     """The leaf was opened by somebody who was let through."""
