@@ -24,11 +24,31 @@ def look(config: DoorConfig, state: DoorState, before_ns: int | None, now_ns: in
 
 def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open: bool) -> DoorState:
     """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
-    state = replace(state, open=says_open, changing_ns=None, legitimate=True)
+    unexplained = (
+        says_open and _was_shut(state) and not _covered(config, state, state.dark_since_ns or now_ns)
+    )
+    state = replace(
+        state,
+        open=says_open,
+        changing_ns=None,
+        legitimate=not unexplained,
+        forced=state.forced or unexplained,
+    )
     if not says_open:
         return replace(state, opened_ns=None, shut_ns=now_ns, forced=False, extended=False)
     brief = state.dark_since_ns is not None and now_ns - state.dark_since_ns < config.dark_ns
     return state if brief and state.opened_ns is not None else replace(state, opened_ns=now_ns)
+
+
+def _was_shut(state: DoorState) -> bool:
+    """When the contact could last be read."""
+    return state.shut_ns > 0 and state.opened_ns is None
+
+
+def _covered(config: DoorConfig, state: DoorState, since_ns: int) -> bool:
+    """Somebody may have been let through, or out, at some time since."""
+    until = (state.released_until_ns + config.slack_ns, state.covered_until_ns, state.rex_until_ns)
+    return bool(state.releases) or state.fire or state.hold is not None or max(until) >= since_ns
 
 
 def unreadable(state: DoorState) -> DoorState:
@@ -66,9 +86,11 @@ def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effe
 def _opened(config: DoorConfig, state: DoorState, effects: list[Effect]) -> DoorState:
     began = state.earliest_ns
     live = [r for r in state.releases if r.until_ns >= began]
-    shunted = state.fire or state.hold is not None or state.rex_until_ns >= began
-    if config.relock is Relock.OPEN and not state.fire and state.hold is None:
+    shunted = state.fire or state.hold is not None or max(state.rex_until_ns, state.covered_until_ns) >= began
+    relock = config.relock is Relock.OPEN and all(r.sure for r in state.releases)
+    if relock and _may_relock(config, state, began):
         effects.append(RelockNow())
+    still = 0 if config.relock is Relock.OPEN else max((r.until_ns for r in live), default=0)
     taken = tuple(replace(r, opened=True) if r in live else r for r in state.releases)
     return replace(
         state,
@@ -78,16 +100,25 @@ def _opened(config: DoorConfig, state: DoorState, effects: list[Effect]) -> Door
         forced=not live and not shunted,
         extended=any(r.extended for r in live),
         releases=taken,
+        covered_until_ns=max(state.covered_until_ns, still),
     )
 
 
 def _shut(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
     early = config.relock is Relock.CLOSE and state.released_until_ns > now_ns
-    if early and not state.fire and state.hold is None:
+    waiting = any(not r.opened and r.until_ns > now_ns for r in state.releases)
+    if early and not waiting and _may_relock(config, state, now_ns):
         effects.append(RelockNow())
+        state = replace(state, covered_until_ns=0)
     return replace(
         state, open=False, opened_ns=None, shut_ns=now_ns, forced=False, legitimate=True, extended=False
     )
+
+
+def _may_relock(config: DoorConfig, state: DoorState, now_ns: int) -> bool:
+    """Nobody else is just being let in or out; else the lock waits for the end of the pulse."""
+    leaving = config.rex_unlocks and state.rex_until_ns >= now_ns
+    return not (state.fire or state.hold is not None or leaving)
 
 
 def _verdicts(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:

@@ -104,9 +104,9 @@ def _take(
             hold = Hold(order_id=order, until_ns=until, renew_ns=now_ns)
             state = state if state.locked_down else replace(state, hold=hold)
         case EndHold():
-            state = _end_hold(state, now_ns, effects)
+            state = _end_hold(config, state, now_ns, effects)
         case LockDown(on):
-            state = _lock_down(state, now_ns, effects) if on else replace(state, locked_down=False)
+            state = _lock_down(config, state, now_ns, effects) if on else replace(state, locked_down=False)
         case Acknowledge():
             state = replace(state, fire=state.fire and state.on.get(Sensor.FIRE) is not False)
         case Tick():
@@ -114,8 +114,8 @@ def _take(
     return state
 
 
-def _lock_down(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
-    state = replace(_end_hold(state, now_ns, effects), locked_down=True)
+def _lock_down(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+    state = replace(_end_hold(config, state, now_ns, effects), locked_down=True)
     if not state.fire:
         effects.append(RelockNow())
     return state
@@ -125,7 +125,9 @@ def _look(
     config: DoorConfig, state: DoorState, readings: Readings, now_ns: int, effects: list[Effect]
 ) -> DoorState:
     rex = readings.get(Sensor.REX) is True
-    pressed = readings.edges.get(Sensor.REX, 0) > state.rex_edges or (rex and not state.on.get(Sensor.REX))
+    pressed = readings.edges.get(Sensor.REX, 0) > state.rex_edges or (rex and not state.rex_was)
+    if readings.get(Sensor.REX) is not None:
+        state = replace(state, rex_was=rex)
     if rex or pressed:
         state = replace(state, rex_until_ns=now_ns + config.rex_shunt_ns)
     if pressed:
@@ -156,14 +158,15 @@ def _released(config: DoorConfig, state: DoorState, released: Released, now_ns: 
     return replace(state, releases=(*state.releases, mine), released_until_ns=until)
 
 
-def _end_hold(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+def _end_hold(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
     """The lease runs out by itself; the time that the leaf may stay open starts now."""
     if state.hold is None:
         return state
     if not state.fire:
         effects.append(RelockNow())
     opened = None if state.opened_ns is None else now_ns
-    return replace(state, hold=None, opened_ns=opened)
+    covered = max(state.covered_until_ns, now_ns + config.slack_ns)
+    return replace(state, hold=None, opened_ns=opened, covered_until_ns=covered)
 
 
 def _lease(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
@@ -173,7 +176,7 @@ def _lease(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effe
         return state
     dark = state.dark_since_ns is not None and now_ns - state.dark_since_ns >= config.dark_ns
     if now_ns >= hold.until_ns or state.seen_ns is None or dark:
-        return _end_hold(state, now_ns, effects)
+        return _end_hold(config, state, now_ns, effects)
     if now_ns < hold.renew_ns or state.fire:
         return state
     effects.append(Renew(hold.order_id))

@@ -127,8 +127,13 @@ class DoorState:
     releases: tuple[Release, ...] = ()
     released_until_ns: int = 0
     """Until then the lock may be released by an order of ours."""
+    covered_until_ns: int = 0
+    """Up to here an opening is no break-in, though no grant waits for it: a pulse that somebody used still
+    runs, or a hold has just ended."""
     rex_until_ns: int = 0
     rex_edges: int = 0
+    rex_was: bool = False
+    """The request to exit when it could last be read."""
     hold: Hold | None = None
     locked_down: bool = False
     fire: bool = False

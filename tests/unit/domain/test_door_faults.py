@@ -29,12 +29,32 @@ def test_a_lost_link_that_comes_back_at_once_is_no_alarm() -> None:
     assert door.state.phase is Phase.LOCKED
 
 
-def test_an_opening_in_the_dark_accuses_nobody() -> None:
+def test_a_leaf_that_was_shut_and_comes_back_open_was_forced() -> None:
     door = DoorStory()
+    door.watch(2, contact=None)
+    door.watch(2, contact=True)
+    assert ("forced", True) in door.alarms
+    door.watch(1, contact=False)
+    assert ("forced", False) in door.alarms
+
+
+def test_an_opening_in_the_dark_by_somebody_let_in_accuses_nobody() -> None:
+    door = DoorStory()
+    door.watch(0.5, contact=None)
+    door.grant()
     door.watch(2, contact=None)
     door.watch(2, contact=True)
     assert ("forced", True) not in door.alarms
     assert door.state.phase is Phase.OPEN
+
+
+def test_a_leaf_that_was_open_before_the_dark_accuses_nobody() -> None:
+    door = DoorStory()
+    door.grant()
+    door.watch(1, contact=True)
+    door.watch(10, contact=None)
+    door.watch(1, contact=True)
+    assert ("forced", True) not in door.alarms
 
 
 def test_without_a_contact_the_phase_is_assumed_from_the_relay() -> None:
