@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from aiohttp import web
 
@@ -12,10 +13,14 @@ from gateway.api.frame import Frame, Identify
 from gateway.api.identity import Identity
 from gateway.api.limits import RateLimit
 from gateway.api.routes_gateway import View
+from gateway.api.routes_oidc import Outside
 from gateway.api.server import listening
+from gateway.domain.accounts import Role
+from gateway.domain.errors import ConfigError
 from gateway.foundation import Stores
 from gateway.ports import Clock, Journal, Sealer, SiteKeys
 from gateway.security.credential_secrets import SiteCredentialSecrets
+from gateway.security.oidc import OidcProvider
 from gateway.security.passwords import ArgonPasswords
 from gateway.security.site_sealer import AesGcmSiteSealer
 from gateway.security.totp import Totp
@@ -24,7 +29,7 @@ from gateway.services.credentials import Credentials
 from gateway.services.signin import SignIn
 from gateway.services.staff import Profiles, Staff
 from gateway.services.witness import Record
-from gateway.settings import Api
+from gateway.settings import Api, Oidc
 from gateway.storage.idempotency import PostgresIdempotency
 
 _TRIES_PER_S = 1 / 6
@@ -47,7 +52,10 @@ class Office:
     def services(self) -> Services:
         """The use cases behind the routes."""
         record = Record(self.journal, self.clock, self.sealer)
-        passwords = ArgonPasswords()
+        passwords, site_sealer = ArgonPasswords(), AesGcmSiteSealer(self.site_keys)
+        accounts = Accounts(
+            store=self.stores.accounts, passwords=passwords, acted=record.acted, clock=self.clock
+        )
         return Services(
             staff=Staff(self.stores.staff, self.sealer, record.acted),
             profiles=Profiles(self.stores.profiles, record.acted),
@@ -57,22 +65,22 @@ class Office:
                 acted=record.acted,
                 clock=self.clock,
             ),
-            accounts=Accounts(
-                store=self.stores.accounts, passwords=passwords, acted=record.acted, clock=self.clock
-            ),
+            accounts=accounts,
             keys=ApiKeys(store=self.stores.api_keys, acted=record.acted, clock=self.clock),
             sign_in=SignIn(
                 accounts=self.stores.accounts,
+                directory=accounts,
                 sessions=self.stores.sessions,
                 keys=self.stores.api_keys,
                 passwords=passwords,
                 codes=Totp(),
-                sealer=AesGcmSiteSealer(self.site_keys),
+                sealer=site_sealer,
                 acted=record.acted,
                 clock=self.clock,
                 idle=timedelta(minutes=self.settings.session_idle_minutes),
                 lasts=timedelta(hours=self.settings.session_hours),
             ),
+            outside=Outside(provider=provider_of(self.settings.oidc), sealer=site_sealer, clock=self.clock),
             tries=RateLimit(self.clock, _TRIES_PER_S, _TRIES),
             view=self.view,
         )
@@ -92,3 +100,25 @@ class Office:
         """Serve from entry to exit; yields the port. Raises ConfigError."""
         async with listening(self.settings, self.application()) as port:
             yield port
+
+
+def provider_of(settings: Oidc | None) -> OidcProvider | None:
+    """The site's identity provider. Raises ConfigError when its secret cannot be read."""
+    if settings is None:
+        return None
+    secret = None
+    if settings.client_secret_file is not None:
+        try:
+            secret = Path(settings.client_secret_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"api.oidc.client_secret_file: {settings.client_secret_file} cannot be read ({error})"
+            ) from None
+    return OidcProvider(
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        client_secret=secret,
+        redirect_uri=settings.redirect_uri,
+        role_claim=settings.role_claim,
+        roles={value: Role(role) for value, role in settings.roles.items()},
+    )

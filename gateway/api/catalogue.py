@@ -12,6 +12,7 @@ from gateway.api.openapi import document
 from gateway.api.routes_accounts import AccountRoutes
 from gateway.api.routes_credentials import CredentialRoutes
 from gateway.api.routes_gateway import GatewayRoutes, View
+from gateway.api.routes_oidc import OidcRoutes, Outside
 from gateway.api.routes_people import PeopleRoutes
 from gateway.api.routes_profiles import ProfileRoutes
 from gateway.api.routes_reference import ReferenceRoutes
@@ -34,6 +35,7 @@ class Services:
     keys: ApiKeys
     sign_in: SignIn
     tries: RateLimit
+    outside: Outside
     view: View
 
 
@@ -44,6 +46,7 @@ def catalogue(services: Services) -> Sequence[Route]:
         *CredentialRoutes(credentials=services.credentials).table(),
         *ProfileRoutes(profiles=services.profiles).table(),
         *SessionRoutes(sign_in=services.sign_in, tries=services.tries).table(),
+        *OidcRoutes(sign_in=services.sign_in, outside=services.outside).table(),
         *AccountRoutes(accounts=services.accounts, keys=services.keys).table(),
         *GatewayRoutes(view=services.view).table(),
     ]

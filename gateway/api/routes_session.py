@@ -128,7 +128,7 @@ class SessionRoutes:
             scopes=[],
             csrf=opened.csrf,
         )
-        cookie = _cookie(call, opened.token, int(opened.lasts.total_seconds()))
+        cookie = session_cookie(call, opened.token, int(opened.lasts.total_seconds()))
         return Answer(body=out, headers={"Set-Cookie": cookie})
 
     async def read_session(self, call: Call) -> SessionOut:
@@ -144,7 +144,7 @@ class SessionRoutes:
     async def close_session(self, call: Call) -> Answer:
         """Sign out."""
         await self.sign_in.sign_out(session_of(call.request) or "", call.actor)
-        return Answer(headers={"Set-Cookie": _cookie(call, "", 0)})
+        return Answer(headers={"Set-Cookie": session_cookie(call, "", 0)})
 
     async def new_totp(self, call: Call) -> TotpOut:
         """A secret that is not in force yet."""
@@ -157,7 +157,7 @@ class SessionRoutes:
         return Answer()
 
 
-def _cookie(call: Call, token: str, max_age_s: int) -> str:
+def session_cookie(call: Call, token: str, max_age_s: int) -> str:
     """RFC 6265bis: no script reads it, no other site sends it, and only TLS carries it."""
     name, secure = (COOKIE, "; Secure") if call.request.secure else (OPEN_COOKIE, "")
     return f"{name}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}"

@@ -9,6 +9,8 @@ from gateway.domain.accounts import Account, Actor, Attempt
 from gateway.domain.errors import InvalidInput, Rejected
 from gateway.ports import Clock, SiteSealer
 from gateway.ports.accounts import AccountStore, ApiKeyStore, OneTimeCodes, Passwords, SessionStore
+from gateway.ports.oidc import Outsider
+from gateway.services.accounts import Accounts
 from gateway.services.witness import Acted
 
 _PURPOSE = "totp"
@@ -29,6 +31,7 @@ class SignIn:
     """The use cases behind sessions, and who is behind a token."""
 
     accounts: AccountStore
+    directory: Accounts
     sessions: SessionStore
     keys: ApiKeyStore
     passwords: Passwords
@@ -63,6 +66,37 @@ class SignIn:
         digest = tokens.digest(token, tokens.SESSION) or b""
         await self.sessions.open(digest, account.account_id, address, self.clock.now() + self.lasts, told)
         return SignedIn(account=account, token=token, csrf=tokens.csrf(token), lasts=self.lasts)
+
+    async def open_outsider(self, outsider: Outsider, address: str) -> SignedIn:
+        """Begin a session for whom the identity provider vouches; their roles are what it says today.
+
+        Raises Rejected: code "sign_in_refused" for who has no role here or a disabled account, "login_taken" for a
+        login that a local account has: the provider must not take that over.
+        """
+        actor = Actor(id="identity-provider", roles=frozenset(), address=address)
+        known = await self.accounts.by_subject(outsider.subject)
+        if not outsider.roles or (known is not None and known.disabled):
+            await self._refused_outsider(known, address)
+        if known is None:
+            account = await self.directory.create(
+                actor,
+                login=outsider.login,
+                name=outsider.name,
+                roles=outsider.roles,
+                password=None,
+                subject=outsider.subject,
+            )
+        elif known.roles != outsider.roles:
+            account = await self.directory.change(actor, known.account_id, roles=outsider.roles)
+        else:
+            account = known
+        return await self.open(account, address)
+
+    async def _refused_outsider(self, known: Account | None, address: str) -> NoReturn:
+        target = f"account:{known.account_id}" if known else ""
+        nobody = Actor(id="nobody", roles=frozenset(), address=address)
+        await self.acted(nobody, "session.refused", target=target)
+        raise Rejected("you have no role here; ask an administrator of this site", code="sign_in_refused")
 
     async def sign_out(self, token: str, actor: Actor) -> None:
         """End the session. Idempotent."""

@@ -28,6 +28,7 @@ from gateway.settings.sections import (
     Database,
     Device,
     Metrics,
+    Oidc,
     Recognition,
     Vision,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Interlock",
     "Lane",
     "Metrics",
+    "Oidc",
     "Recognition",
     "Sensors",
     "Site",
@@ -113,7 +115,10 @@ def _absolute(site: Site, base: Path) -> Site:
     api = site.api
     if api is not None:
         own = (path(api.certificate_file), path(api.key_file))
-        api = msgspec.structs.replace(api, certificate_file=own[0], key_file=own[1])
+        oidc = api.oidc
+        if oidc is not None:
+            oidc = msgspec.structs.replace(oidc, client_secret_file=path(oidc.client_secret_file))
+        api = msgspec.structs.replace(api, certificate_file=own[0], key_file=own[1], oidc=oidc)
     return msgspec.structs.replace(
         site,
         api=api,

@@ -124,6 +124,21 @@ class Metrics(Section, frozen=True, kw_only=True):
     port: Port = 9464
 
 
+class Oidc(Section, frozen=True, kw_only=True):
+    """Signing in at the organisation's identity provider (OpenID Connect)."""
+
+    issuer: Annotated[str, Meta(pattern=r"^https://|^http://(localhost|127\.0\.0\.1)[:/]")]
+    """To the letter as the provider calls itself, such as https://login.example.org/tenant/v2.0."""
+    client_id: str
+    client_secret_file: str | None = None
+    """None for a public client."""
+    redirect_uri: str
+    """Ends in /api/v1/session/oidc/callback; registered at the provider."""
+    role_claim: str = "groups"
+    roles: dict[str, Literal["hr", "guard", "auditor", "operator", "administrator"]]
+    """Values of the claim, and the role each stands for. Who has none of them is not let in."""
+
+
 class Api(Section, frozen=True, kw_only=True):
     """Where HR, guards and other systems call."""
 
@@ -138,4 +153,5 @@ class Api(Section, frozen=True, kw_only=True):
     """Of one caller, in the long run; ``burst`` at once."""
     burst: Annotated[int, Meta(ge=1, le=100_000)] = 200
     session_idle_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
+    oidc: Oidc | None = None
     session_hours: Annotated[float, Meta(gt=0, le=720)] = 12.0

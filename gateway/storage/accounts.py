@@ -109,8 +109,9 @@ class PostgresAccounts:
                 password_hash,
                 forget_totp,
             )
-            await _keep_an_administrator(db)
             after = await _read(db, account_id)
+            if Role.ADMINISTRATOR in before.roles and not before.disabled:
+                await _keep_an_administrator(db)
             if password_hash is not None or after.disabled or before.roles - after.roles:
                 await db.execute("DELETE FROM sessions WHERE account_id = $1", UUID(account_id))
             await told(before, after)

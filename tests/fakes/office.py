@@ -18,7 +18,7 @@ from gateway.foundation import Stores
 from gateway.office import Office
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
-from gateway.settings import Api
+from gateway.settings import Api, Oidc
 from gateway.storage.accounts import PostgresAccounts
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.events import PostgresEvents
@@ -91,7 +91,9 @@ class OfficeRig:
 
 
 @contextlib.asynccontextmanager
-async def office_rig(database: Database, *, real_callers: bool = False) -> AsyncIterator[OfficeRig]:
+async def office_rig(
+    database: Database, *, real_callers: bool = False, oidc: Oidc | None = None
+) -> AsyncIterator[OfficeRig]:
     """``real_callers``: sessions and keys decide who asks, as they do for everybody."""
     journal, clock = FakeJournal(), SystemClock()
     sealer = AesGcmSealer(MasterKey(b"m" * 32))
@@ -115,7 +117,7 @@ async def office_rig(database: Database, *, real_callers: bool = False) -> Async
         return await rig[0].identify(request)
 
     office = Office(
-        settings=Api(requests_per_s=10_000, burst=100_000),
+        settings=Api(requests_per_s=10_000, burst=100_000, oidc=oidc),
         stores=stores,
         journal=journal,
         sealer=sealer,
