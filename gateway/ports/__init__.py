@@ -3,8 +3,10 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
+from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
 from gateway.ports.staff import SiteKeys, StaffStore, Witness
 from gateway.ports.walkup import (
+    ChangeWitness,
     Clock,
     Door,
     EventStore,
@@ -17,16 +19,22 @@ from gateway.ports.walkup import (
 )
 
 __all__ = [
+    "Acts",
+    "Cameras",
+    "ChangeWitness",
     "Clock",
     "Door",
     "EventStore",
     "FaceAnalyser",
     "FrameSource",
     "Journal",
+    "MigrationStore",
     "PeopleStore",
+    "PhotographStore",
     "Sealer",
     "Sensors",
     "SiteKeys",
     "StaffStore",
+    "TemplateStore",
     "Witness",
 ]
