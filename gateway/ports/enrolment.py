@@ -73,7 +73,7 @@ class TemplateStore(Protocol):
 class PhotographStore(Protocol):
     """Kept photographs, sealed."""
 
-    async def list(self, person_id: PersonId) -> Sequence[PhotographEntry]:
+    async def entries(self, person_id: PersonId) -> Sequence[PhotographEntry]:
         """A person's, oldest first. Raises InvalidInput (code "no_such_person")."""
         ...
 

@@ -18,7 +18,6 @@ from gateway.domain.faces import Image
 from gateway.domain.ids import AccessPointId, DoorId, GatewayId, ModelId, PersonId
 from gateway.domain.readings import Readings
 
-
 ChangeWitness = Callable[[], Awaitable[None]]
 """Called inside a change's transaction just before its commit; what it raises undoes the change."""
 
@@ -129,10 +128,10 @@ class PeopleStore(Protocol):
     ) -> None:
         """Create the person, or replace the templates and photographs of the one with this number and id.
 
-        One transaction; ``wrapped_key`` is a new person's: one who is there keeps theirs. ``consent`` is who attested it and to which text; None records none, and then no template is
-        allowed. ``expected_version`` is the roster version the caller checked for duplicates against.
-        Raises Rejected (code "roster_changed") if it is no longer current, InvalidInput
-        for an unknown profile.
+        One transaction. ``wrapped_key`` is for a new person: one who is there keeps theirs. ``consent`` is
+        who attested it and to which text; None records none, and then no template is allowed.
+        ``expected_version`` is the roster version the caller checked for duplicates against. Raises Rejected
+        (code "roster_changed") if it is no longer current, InvalidInput for an unknown profile.
         """
         ...
 
