@@ -51,7 +51,9 @@ class AesGcmSealer:
         self, wrapped_key: bytes, person_id: PersonId, purpose: Purpose, label: str, sealed: bytes
     ) -> bytes:
         """Open what ``seal_as`` sealed. Raises SealBroken."""
-        return _open(FORMAT, self._cipher(wrapped_key, person_id), sealed, _binding(person_id, purpose, label))
+        return _open(
+            FORMAT, self._cipher(wrapped_key, person_id), sealed, _binding(person_id, purpose, label)
+        )
 
     # Ciphers go from hand to hand, not keys: a stack trace may show the variables of every frame.
 

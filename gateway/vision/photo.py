@@ -118,7 +118,8 @@ def _how(examined: Examined) -> int:
 
 def _in_colour(picture: NDArray[np.generic]) -> Image:
     """Eight bits and three colours; what is transparent shows white paper."""
-    eight = (picture >> 8).astype(np.uint8) if picture.dtype == np.uint16 else np.asarray(picture, np.uint8)
+    wide = picture.dtype == np.uint16
+    eight = (np.asarray(picture, np.uint16) >> 8).astype(np.uint8) if wide else np.asarray(picture, np.uint8)
     if eight.ndim == 2:
         return np.asarray(cv2.cvtColor(eight, cv2.COLOR_GRAY2BGR), np.uint8)
     if eight.shape[2] == 3:

@@ -1,7 +1,7 @@
 """Picture files as they come from outside: looked through byte by byte before anything decodes them.
 
-What a decoder gets is rebuilt from the parts that make the picture. Metadata (place, time, device, thumbnails),
-colour profiles, comments and whatever else a file carries never reach it, and are not kept either.
+What a decoder gets is rebuilt from the parts that make the picture. Metadata (place, time, device,
+thumbnails), colour profiles, comments and whatever else a file carries never reach it, and are not kept.
 """
 
 from gateway.vision.pictures import jpeg, png, webp
@@ -82,5 +82,6 @@ def _check_size(found: Examined) -> None:
     long, short = max(width, height), min(width, height)
     if long > LONGEST_SIDE or (long > MOST_SLENDER * short and long > MOST_SLENDER):
         raise refused(
-            "picture_shape", f"the picture is {width}x{height}, no portrait's shape; cut out the head and shoulders"
+            "picture_shape",
+            f"the picture is {width}x{height}, no portrait's shape; cut out the head and shoulders",
         )
