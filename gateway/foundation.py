@@ -17,12 +17,15 @@ from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Enrolment, LoggedActs
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
+from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
 from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
+from gateway.storage.profiles import PostgresProfiles
+from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
@@ -47,6 +50,9 @@ class Stores:
     events: PostgresEvents
     templates: PostgresTemplates
     photographs: PostgresPhotographs
+    staff: PostgresStaff
+    profiles: PostgresProfiles
+    credentials: PostgresCredentials
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -105,6 +111,9 @@ def stores(site: Site) -> Stores:
         events=PostgresEvents(database),
         templates=PostgresTemplates(database),
         photographs=PostgresPhotographs(database),
+        staff=PostgresStaff(database),
+        profiles=PostgresProfiles(database),
+        credentials=PostgresCredentials(database),
     )
 
 

@@ -4,7 +4,7 @@ Every port has one contract-test class in ``tests/contract``, run on the fake an
 """
 
 from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
-from gateway.ports.staff import SiteKeys, StaffStore, Witness
+from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     ChangeWitness,
     Clock,
@@ -31,9 +31,12 @@ __all__ = [
     "MigrationStore",
     "PeopleStore",
     "PhotographStore",
+    "ProfileStore",
+    "ProfileWitness",
     "Sealer",
     "Sensors",
     "SiteKeys",
+    "SiteSealer",
     "StaffStore",
     "TemplateStore",
     "Witness",

@@ -6,6 +6,7 @@ from gateway.domain.errors import InvalidInput
 from gateway.settings.openings import Door, Interlock, Turnstile
 from gateway.settings.sections import (
     AccessPoint,
+    Api,
     Camera,
     Database,
     Device,
@@ -38,6 +39,7 @@ class Site(Section, frozen=True, kw_only=True):
     recognition: Recognition = msgspec.field(default_factory=Recognition)
     enrolment: Enrolment = msgspec.field(default_factory=Enrolment)
     metrics: Metrics | None = None
+    api: Api | None = None
 
     def opening(self, door: str) -> Door | Turnstile:
         """A door or turnstile by its id. Raises InvalidInput naming those there are."""
