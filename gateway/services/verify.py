@@ -1,8 +1,8 @@
 """1:1: is this the person on the document? HR's check when somebody starts; nothing of it is stored.
 
 ISO/IEC 19795-1 calls it a verification: one comparison, whose threshold follows from the false match rate
-that is asked for. It says that two pictures show one face, not that a document is genuine, nor that who stands
-there is alive: a photograph handed in is judged for quality alone.
+that is asked for. It says that two pictures show one face, not that a document is genuine, nor that who
+stands there is alive: a photograph handed in is judged for quality alone.
 """
 
 from collections.abc import Callable, Sequence

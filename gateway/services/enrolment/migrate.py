@@ -25,15 +25,24 @@ Progress = Callable[[int, int], None]
 """People looked at, people in all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """Somebody whom no kept photograph helps."""
+
+    person_id: PersonId
+    number: str
+    why: str
+    """``no_photograph``, ``no_face``, ``photos_disagree``, ``already_enrolled``, ``seal_broken``, or
+    ``changed``: meanwhile; another run sees what is there now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrated:
-    """What a run did, and what is left to do by hand. Ids only; the caller may look the numbers up."""
+    """What a run did, and what is left to do by hand."""
 
     migrated: int
     already: int
-    appointments: tuple[tuple[PersonId, str], ...]
-    """Who needs one, and why: ``no_photograph``, ``no_face``, ``photos_disagree``, ``already_enrolled``,
-    ``seal_broken``, ``changed`` (meanwhile; run it again)."""
+    appointments: tuple[Appointment, ...]
 
     @property
     def complete(self) -> bool:
@@ -76,19 +85,23 @@ class Migration:
         seen = await asyncio.to_thread(self._seen, people)
         limit = self.threshold(max(1, sum(len(p.photographs) or 1 for p in people)))
         waiting: dict[PersonId, list[SealedTemplate]] = {}
-        appointments: list[tuple[PersonId, str]] = []
+        appointments: list[Appointment] = []
         todo = [p for p in people if not p.have]
         migrated, already = 0, len(people) - len(todo)
         for count, person in enumerate(todo, start=1):
             made = await self._embedded(person, seen, limit)
             if isinstance(made, str):
-                appointments.append((person.person_id, made))
+                appointments.append(Appointment(person.person_id, person.number, made))
             else:
                 waiting[person.person_id] = made
             if len(waiting) == BATCH or count == len(todo):
                 done = await self._put(actor, waiting)
                 migrated += len(done)
-                appointments += [(p, "changed") for p in waiting if p not in done]
+                appointments += [
+                    Appointment(p.person_id, p.number, "changed")
+                    for p in people
+                    if p.person_id in waiting and p.person_id not in done
+                ]
                 waiting = {}
             progress(already + count, len(people))
         return Migrated(migrated=migrated, already=already, appointments=tuple(appointments))
