@@ -50,19 +50,7 @@ _REFUSALS = (
     "too_many_templates",
     "roster_changed",
 )
-_FILES = (
-    "file_too_large",
-    "not_a_picture",
-    "damaged",
-    "appended_data",
-    "animated",
-    "unsupported_coding",
-    "too_complex",
-    "picture_too_large",
-    "picture_shape",
-    "no_photo",
-    "too_many_photos",
-)
+_FILES = ("bad_photo", "no_photo", "too_many_photos")
 _LOOKS = ("too_few_pictures", "not_live", "liveness_unknown", "no_such_access_point", "camera_unavailable")
 
 
@@ -122,7 +110,7 @@ class EnrolmentRoutes:
                 summary="Enrol a person with one to ten photographs",
                 description=(
                     f"JPEG, PNG or WebP, up to {MOST_BYTES // 10**6} MB each. All are used or none; a "
-                    "refusal says all that is wrong with each. The person must have consented."
+                    "refusal says in `errors` all that is wrong with each. The person must have consented."
                 ),
                 query=ModeQuery,
                 answer=EnrolledOut,

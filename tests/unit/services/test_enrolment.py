@@ -243,7 +243,8 @@ class TestReasons:
     async def test_a_file_that_is_no_picture_keeps_its_own_code(self, desk: Enrolment):
         with pytest.raises(PhotographsRefused) as refused:
             await enrol(desk, "1", "bomb")
-        assert refused.value.code == "picture_too_large"
+        assert refused.value.code == "bad_photo"
+        assert [r.code for r in refused.value.judged[0].reasons] == ["picture_too_large"]
 
     async def test_a_covered_face_names_its_component_and_the_angle_is_told(self, desk: Enrolment):
         with pytest.raises(PhotographsRefused) as refused:
