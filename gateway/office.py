@@ -1,19 +1,15 @@
 """The people's side: who may call, what they may ask for, and where that is served."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateway.api.catalogue import Services, catalogue
 from gateway.api.frame import Frame, Identify
 from gateway.api.limits import RateLimit
-from gateway.api.routes_credentials import CredentialRoutes
-from gateway.api.routes_gateway import GatewayRoutes, View
-from gateway.api.routes_people import PeopleRoutes
-from gateway.api.routes_profiles import ProfileRoutes
-from gateway.api.routes_reference import ReferenceRoutes
-from gateway.api.routing import Route
+from gateway.api.routes_gateway import View
 from gateway.api.server import listening
 from gateway.foundation import Stores
 from gateway.ports import Clock, Journal, Sealer, SiteKeys
@@ -39,24 +35,20 @@ class Office:
     identify: Identify
     view: View
 
-    def routes(self) -> Sequence[Route]:
-        """All of them: what is served, what the access matrix is tested on, what the OpenAPI file says."""
+    def services(self) -> Services:
+        """The use cases behind the routes."""
         record = Record(self.journal, self.clock, self.sealer)
-        staff = Staff(self.stores.staff, self.sealer, record.acted)
-        profiles = Profiles(self.stores.profiles, record.acted)
-        credentials = Credentials(
-            store=self.stores.credentials,
-            secrets=SiteCredentialSecrets(self.site_keys),
-            acted=record.acted,
-            clock=self.clock,
+        return Services(
+            staff=Staff(self.stores.staff, self.sealer, record.acted),
+            profiles=Profiles(self.stores.profiles, record.acted),
+            credentials=Credentials(
+                store=self.stores.credentials,
+                secrets=SiteCredentialSecrets(self.site_keys),
+                acted=record.acted,
+                clock=self.clock,
+            ),
+            view=self.view,
         )
-        routes = [
-            *PeopleRoutes(staff=staff).table(),
-            *CredentialRoutes(credentials=credentials).table(),
-            *ProfileRoutes(profiles=profiles).table(),
-            *GatewayRoutes(view=self.view).table(),
-        ]
-        return [*routes, *ReferenceRoutes(routes).table()]
 
     def application(self) -> web.Application:
         """The routes in their frame."""
@@ -65,7 +57,7 @@ class Office:
             requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
             limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
         )
-        return frame.application(self.routes())
+        return frame.application(catalogue(self.services()))
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:

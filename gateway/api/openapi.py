@@ -12,6 +12,7 @@ from gateway.api.routing import Route
 
 _GENERAL = ("bad_request", "unauthenticated", "forbidden", "too_many_requests", "unavailable", "internal")
 _PUBLIC = ("bad_request", "too_many_requests", "unavailable", "internal")
+_HEADERS = {"Idempotency-Key": "^[!-~]{1,255}$", "If-Match": r'^(\*|"v[0-9]{1,18}")$'}
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ETAG = {"description": "The version, for If-Match and If-None-Match.", "schema": {"type": "string"}}
@@ -24,11 +25,13 @@ Changes need `If-Match`. Requests that create something take an `Idempotency-Key
 
 def document(routes: Sequence[Route], *, title: str = "Facegate") -> dict[str, Any]:
     """The whole document, ready for YAML or JSON."""
-    types = [t for r in routes for t in (r.body, r.answer) if t is not None]
-    _, components = msgspec.json.schema_components([*dict.fromkeys(types), Problem], ref_template=_REF)
+    types = dict.fromkeys(t for r in routes for t in (r.query, r.body, r.answer) if t is not None)
+    _, components = msgspec.json.schema_components([*types, Problem], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+    for query in {r.query.__name__ for r in routes if r.query is not None}:
+        components.pop(query, None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,12 +59,12 @@ def document(routes: Sequence[Route], *, title: str = "Facegate") -> dict[str, A
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": _parameters(route),
+        "parameters": _parameters(route, components),
         "responses": _responses(route),
     }
     if route.description:
@@ -84,14 +87,13 @@ def _operation_id(route: Route) -> str:
     return f"{route.tag.replace(' ', '_')}.{name}" if name else f"{route.method} {route.path}"
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
     if route.query is not None:
-        schema = msgspec.json.schema(route.query)
-        body = next(iter(schema["$defs"].values()))
+        body = components[route.query.__name__]
         for name, full in body["properties"].items():
             one = {k: v for k, v in full.items() if k != "default" or v is not None}
             found.append(
@@ -118,8 +120,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 def _header(name: str, description: str, *, required: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
-    if name == "Idempotency-Key":
-        schema |= {"pattern": "^[!-~]{1,255}$"}
+    schema["pattern"] = _HEADERS[name]
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
 
 
@@ -160,7 +161,8 @@ def _responses(route: Route) -> dict[str, Any]:
         good["content"] = {"application/json": {"schema": {"$ref": _REF.format(name=route.answer.__name__)}}}
         good["headers"] = {"ETag": _ETAG} if route.conditional or "ETag" in route.description else {}
     elif route.produces != "application/json":
-        good["content"] = {route.produces: {"schema": {"type": "string"}}}
+        kind = "object" if route.produces.endswith("json") else "string"
+        good["content"] = {route.produces: {"schema": {"type": kind}}}
     elif status == 200:
         status = 204
     found = {str(status): {k: v for k, v in good.items() if v}}

@@ -69,6 +69,8 @@ class Condition:
 
     def _compare(self, where: Compare) -> str:
         name = where.field
+        if isinstance(where.value, str) and "\x00" in where.value:  # no stored text holds one
+            return "true" if where.op is Op.NE else "false"
         if name in _TEXT:
             return self._text(_TEXT[name], where)
         if name == "person_id":
@@ -125,7 +127,7 @@ class Condition:
 def ordered(query: Query, condition: Condition) -> tuple[str, str, str]:
     """What is sorted by, a further condition that leaves out what was seen, and ORDER BY.
 
-    Raises InvalidInput (code "bad_sort", "bad_cursor").
+    Raises InvalidInput (code "bad_sort", "no_such_page").
     """
     column = _sort_column(query.sort)
     way, beyond = ("DESC", "<") if query.descending else ("ASC", ">")
@@ -161,4 +163,4 @@ def _checked(name: str, value: Value) -> Value:
 
 
 def _foreign_cursor() -> InvalidInput:
-    return InvalidInput("the cursor is not one of ours, or of another order", code="bad_cursor")
+    return InvalidInput("the cursor is not one of ours, or of another order", code="no_such_page")

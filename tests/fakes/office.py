@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.api.catalogue import catalogue
 from gateway.api.problems import Refusal
 from gateway.api.routes_gateway import DoorOut, View
 from gateway.api.routing import Route
@@ -78,7 +79,7 @@ class OfficeRig:
 
     @property
     def routes(self) -> list[Route]:
-        return list(self.office.routes())
+        return list(catalogue(self.office.services()))
 
     def actions(self, person_id: str | None = None) -> list[dict[str, object]]:
         """The data of all operator's actions so far."""
