@@ -12,9 +12,14 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from drivers.simulators.film import Shot, walk_up
 from gateway import enrolment_desk, settings
+from gateway.api.catalogue import catalogue
+from gateway.api.frame import Frame
+from gateway.api.limits import RateLimit
+from gateway.api.routes_enrolment import EnrolmentRoutes
 from gateway.domain.accounts import Role
 from gateway.domain.errors import ModelMissing
 from gateway.foundation import enrolment_engine
@@ -28,6 +33,7 @@ from gateway.telemetry.clock import SystemClock
 from gateway.vision.engine import FaceEngine
 from gateway.vision.photo import PhotoAnalyser, decode
 from tests.fakes import bad_pictures
+from tests.fakes.idempotency import FakeIdempotency
 from tests.fakes.journal import FakeJournal
 from tests.fakes.office import OfficeRig, office_rig
 
@@ -67,7 +73,7 @@ def site(state: Path, camera: str) -> Site:
 
 
 @dataclass
-class Desk:
+class Hr:
     """HR's side of it."""
 
     office: OfficeRig
@@ -105,22 +111,28 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: Database, engine: FaceEngine, whole: Site) -> AsyncIterator[Desk]:
-    def more(rig: OfficeRig):
+async def opened(database: Database, engine: FaceEngine, whole: Site) -> AsyncIterator[Hr]:
+    async with office_rig(database) as rig:
         behind = enrolment_desk.Behind(
             site=whole,
             stores=rig.office.stores,
             sealer=rig.sealer,
             record=Record(rig.journal, SystemClock(), rig.sealer),
         )
-        return enrolment_desk.routes(behind, engine).table()
-
-    async with office_rig(database, more) as rig:
-        yield Desk(rig, database)
+        table = EnrolmentRoutes(desk=enrolment_desk.desk(behind, engine)).table()
+        frame = Frame(
+            identify=rig.identify, requests=FakeIdempotency(), limit=RateLimit(SystemClock(), 10_000, 100_000)
+        )
+        others = [r for r in catalogue(rig.office.services()) if "photographs" not in r.path]
+        paths = {(r.method, r.path) for r in table}
+        application = frame.application([*(r for r in others if (r.method, r.path) not in paths), *table])
+        async with TestClient(TestServer(application)) as client:
+            rig.client = client
+            yield Hr(rig, database)
 
 
 @pytest.fixture
-async def desk(database: Database, engine: FaceEngine, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(database: Database, engine: FaceEngine, tmp_path: Path) -> AsyncIterator[Hr]:
     async with opened(database, engine, site(tmp_path, "/nowhere.mp4")) as one:
         yield one
 
@@ -133,7 +145,7 @@ def jpeg(picture: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", picture)[1].tobytes()
 
 
-async def test_photographs_become_templates_and_are_kept_sealed(desk: Desk, collins: portraits.Portrait):
+async def test_photographs_become_templates_and_are_kept_sealed(desk: Hr, collins: portraits.Portrait):
     who = await desk.person()
     status, said = await desk.enrol(who, collins.png(), jpeg(collins.picture))
     assert status == 201, said
@@ -159,7 +171,7 @@ async def test_photographs_become_templates_and_are_kept_sealed(desk: Desk, coll
     assert await desk.counts() == (0, 0)
 
 
-async def test_a_look_that_cannot_be_recorded_is_not_had(desk: Desk, collins: portraits.Portrait):
+async def test_a_look_that_cannot_be_recorded_is_not_had(desk: Hr, collins: portraits.Portrait):
     who = await desk.person()
     await desk.enrol(who, collins.png())
     (item,) = (await (await desk.office.client.get(f"/api/v1/people/{who}/photographs")).json())["items"]
@@ -172,7 +184,7 @@ async def test_a_look_that_cannot_be_recorded_is_not_had(desk: Desk, collins: po
     assert await desk.counts() == (1, 1)
 
 
-async def test_all_reasons_of_all_photographs_are_answered_at_once(desk: Desk, collins, hopper):
+async def test_all_reasons_of_all_photographs_are_answered_at_once(desk: Hr, collins, hopper):
     who = await desk.person()
     small = cv2.resize(collins.picture, (220, 220), interpolation=cv2.INTER_AREA)
     status, said = await desk.enrol(who, collins.png(), dark(small), b"not a picture", hopper.png())
@@ -186,7 +198,7 @@ async def test_all_reasons_of_all_photographs_are_answered_at_once(desk: Desk, c
     assert await desk.counts() == (0, 0)
 
 
-async def test_the_same_face_under_another_person_and_two_faces_under_one(desk: Desk, collins, hopper):
+async def test_the_same_face_under_another_person_and_two_faces_under_one(desk: Hr, collins, hopper):
     first, second = await desk.person(), await desk.person()
     assert (await desk.enrol(first, collins.png()))[0] == 201
     mirrored = jpeg(np.ascontiguousarray(collins.picture[:, ::-1]))
@@ -200,7 +212,7 @@ async def test_the_same_face_under_another_person_and_two_faces_under_one(desk: 
     assert await desk.counts() == (1, 1)
 
 
-async def test_without_a_consent_nothing_is_taken(desk: Desk, collins: portraits.Portrait):
+async def test_without_a_consent_nothing_is_taken(desk: Hr, collins: portraits.Portrait):
     who = await desk.person(consent=False)
     status, said = await desk.enrol(who, collins.png())
     assert (status, said["code"]) == (409, "no_consent")
@@ -209,7 +221,7 @@ async def test_without_a_consent_nothing_is_taken(desk: Desk, collins: portraits
     assert await desk.counts() == (0, 0)
 
 
-async def test_only_who_may(desk: Desk, collins: portraits.Portrait):
+async def test_only_who_may(desk: Hr, collins: portraits.Portrait):
     who = await desk.person()
     await desk.enrol(who, collins.png())
     (item,) = (await (await desk.office.client.get(f"/api/v1/people/{who}/photographs")).json())["items"]
@@ -226,7 +238,7 @@ async def test_only_who_may(desk: Desk, collins: portraits.Portrait):
     assert (await desk.office.client.get(one)).status == 200
 
 
-async def test_verify_stores_nothing_and_says_why(desk: Desk, collins, hopper):
+async def test_verify_stores_nothing_and_says_why(desk: Hr, collins, hopper):
     document = jpeg(cv2.resize(collins.picture, (400, 400), interpolation=cv2.INTER_AREA))
     status, said = await desk.send("/api/v1/verify", ("document", document), ("live", collins.png()))
     assert (status, said["verdict"], said["live"]["usable"]) == (200, "match", True)
@@ -261,7 +273,9 @@ async def test_somebody_before_a_door_camera(database: Database, engine: FaceEng
         assert {p["liveness"] for p in body["photographs"]} == {"judged"}
         status, checked = await desk.send(f"/api/v1/verify?person_id={who}", ("document", collins.png()))
         assert (status, checked["verdict"]) == (200, "match")
-        (item, *_) = (await (await desk.office.client.get(f"/api/v1/people/{who}/photographs")).json())["items"]
+        (item, *_) = (await (await desk.office.client.get(f"/api/v1/people/{who}/photographs")).json())[
+            "items"
+        ]
         read = await desk.office.client.get(f"/api/v1/people/{who}/photographs/{item['id']}")
         kept = decode(await read.read())
         assert kept.shape[0] * kept.shape[1] < 480 * 640  # head and shoulders alone
@@ -277,7 +291,7 @@ def write(film: Path, pictures: list[np.ndarray]) -> None:
     writer.release()
 
 
-async def test_no_bad_picture_gets_in_and_memory_stays_flat(desk: Desk):
+async def test_no_bad_picture_gets_in_and_memory_stays_flat(desk: Hr):
     who = await desk.person()
     process, corpus = psutil.Process(), list(bad_pictures.corpus())
     assert len(corpus) >= 120
@@ -301,7 +315,7 @@ async def test_no_bad_picture_gets_in_and_memory_stays_flat(desk: Desk):
 
 
 @pytest.mark.parametrize("parts", [[], [("selfie", b"x")], [("photograph", b"x")] * 11])
-async def test_other_parts_or_too_many_are_refused(desk: Desk, parts: list[tuple[str, bytes]]):
+async def test_other_parts_or_too_many_are_refused(desk: Hr, parts: list[tuple[str, bytes]]):
     who = await desk.person()
     form = aiohttp.MultipartWriter("form-data")
     for name, data in parts:
@@ -311,11 +325,13 @@ async def test_other_parts_or_too_many_are_refused(desk: Desk, parts: list[tuple
     assert await desk.counts() == (0, 0)
 
 
-async def test_with_another_master_key_no_photograph_opens(desk: Desk, collins: portraits.Portrait):
+async def test_with_another_master_key_no_photograph_opens(desk: Hr, collins: portraits.Portrait):
     who = await desk.person()
     await desk.enrol(who, collins.png())
     async with desk.database.connection() as db:
-        row = await db.fetchrow("SELECT photograph_id, sealed, wrapped_key FROM photographs JOIN people USING (person_id)")
+        row = await db.fetchrow(
+            "SELECT photograph_id, sealed, wrapped_key FROM photographs JOIN people USING (person_id)"
+        )
     from gateway.domain.enrolment import Purpose
     from gateway.domain.errors import SealBroken
 
