@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from gateway.api.frame import Frame
 from gateway.api.limits import RateLimit
 from gateway.api.routes_enrolment import EnrolmentRoutes
 from gateway.domain.accounts import Role
-from gateway.domain.errors import ModelMissing
+from gateway.domain.enrolment import Purpose
+from gateway.domain.errors import ModelMissing, SealBroken
 from gateway.foundation import enrolment_engine
 from gateway.rehearsal import portraits
 from gateway.security.master_key import MasterKey
@@ -92,7 +94,9 @@ class Hr:
     async def send(self, path: str, *parts: tuple[str, bytes]) -> tuple[int, dict]:
         form = aiohttp.FormData()
         for name, data in parts:
-            form.add_field(name, data, filename="IMG_1.jpg", content_type="application/octet-stream")
+            form.add_field(
+                name, io.BytesIO(data), filename="IMG_1.jpg", content_type="application/octet-stream"
+            )
         said = await self.office.client.post(path, data=form)
         return said.status, await said.json()
 
@@ -332,9 +336,6 @@ async def test_with_another_master_key_no_photograph_opens(desk: Hr, collins: po
         row = await db.fetchrow(
             "SELECT photograph_id, sealed, wrapped_key FROM photographs JOIN people USING (person_id)"
         )
-    from gateway.domain.enrolment import Purpose
-    from gateway.domain.errors import SealBroken
-
     with pytest.raises(SealBroken):
         AesGcmSealer(MasterKey(b"n" * 32)).open_as(
             row["wrapped_key"], who, Purpose.PHOTOGRAPH, str(row["photograph_id"]), row["sealed"]
