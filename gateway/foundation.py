@@ -15,6 +15,7 @@ from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Enrolment
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
+from gateway.storage.accounts import PostgresAccounts
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
@@ -23,6 +24,7 @@ from gateway.storage.people import PostgresPeople
 from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
+from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
 from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
 from gateway.vision import models
@@ -51,6 +53,9 @@ class Stores:
     staff: PostgresStaff
     profiles: PostgresProfiles
     credentials: PostgresCredentials
+    accounts: PostgresAccounts
+    sessions: PostgresSessions
+    api_keys: PostgresApiKeys
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -112,6 +117,9 @@ def stores(site: Site) -> Stores:
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
         credentials=PostgresCredentials(database),
+        accounts=PostgresAccounts(database),
+        sessions=PostgresSessions(database),
+        api_keys=PostgresApiKeys(database),
     )
 
 

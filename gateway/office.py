@@ -3,23 +3,33 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aiohttp import web
 
 from gateway.api.catalogue import Services, catalogue
 from gateway.api.frame import Frame, Identify
+from gateway.api.identity import Identity
 from gateway.api.limits import RateLimit
 from gateway.api.routes_gateway import View
 from gateway.api.server import listening
 from gateway.foundation import Stores
 from gateway.ports import Clock, Journal, Sealer, SiteKeys
 from gateway.security.credential_secrets import SiteCredentialSecrets
+from gateway.security.passwords import ArgonPasswords
 from gateway.security.site_sealer import AesGcmSiteSealer
+from gateway.security.totp import Totp
+from gateway.services.accounts import Accounts, ApiKeys
 from gateway.services.credentials import Credentials
+from gateway.services.signin import SignIn
 from gateway.services.staff import Profiles, Staff
 from gateway.services.witness import Record
 from gateway.settings import Api
 from gateway.storage.idempotency import PostgresIdempotency
+
+_TRIES_PER_S = 1 / 6
+_TRIES = 10
+"""Sign-ins from one address: ten at once, then ten a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +42,12 @@ class Office:
     sealer: Sealer
     site_keys: SiteKeys
     clock: Clock
-    identify: Identify
     view: View
 
     def services(self) -> Services:
         """The use cases behind the routes."""
         record = Record(self.journal, self.clock, self.sealer)
+        passwords = ArgonPasswords()
         return Services(
             staff=Staff(self.stores.staff, self.sealer, record.acted),
             profiles=Profiles(self.stores.profiles, record.acted),
@@ -47,17 +57,35 @@ class Office:
                 acted=record.acted,
                 clock=self.clock,
             ),
+            accounts=Accounts(
+                store=self.stores.accounts, passwords=passwords, acted=record.acted, clock=self.clock
+            ),
+            keys=ApiKeys(store=self.stores.api_keys, acted=record.acted, clock=self.clock),
+            sign_in=SignIn(
+                accounts=self.stores.accounts,
+                sessions=self.stores.sessions,
+                keys=self.stores.api_keys,
+                passwords=passwords,
+                codes=Totp(),
+                sealer=AesGcmSiteSealer(self.site_keys),
+                acted=record.acted,
+                clock=self.clock,
+                idle=timedelta(minutes=self.settings.session_idle_minutes),
+                lasts=timedelta(hours=self.settings.session_hours),
+            ),
+            tries=RateLimit(self.clock, _TRIES_PER_S, _TRIES),
             view=self.view,
         )
 
-    def application(self) -> web.Application:
-        """The routes in their frame."""
+    def application(self, identify: Identify | None = None) -> web.Application:
+        """The routes in their frame; ``identify`` stands in for sessions and keys in tests."""
+        services = self.services()
         frame = Frame(
-            identify=self.identify,
+            identify=identify or Identity(services.sign_in),
             requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
             limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
         )
-        return frame.application(catalogue(self.services()))
+        return frame.application(catalogue(services))
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:

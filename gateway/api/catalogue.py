@@ -7,14 +7,19 @@ from typing import Any
 import msgspec
 import yaml
 
+from gateway.api.limits import RateLimit
 from gateway.api.openapi import document
+from gateway.api.routes_accounts import AccountRoutes
 from gateway.api.routes_credentials import CredentialRoutes
 from gateway.api.routes_gateway import GatewayRoutes, View
 from gateway.api.routes_people import PeopleRoutes
 from gateway.api.routes_profiles import ProfileRoutes
 from gateway.api.routes_reference import ReferenceRoutes
+from gateway.api.routes_session import SessionRoutes
 from gateway.api.routing import Route
+from gateway.services.accounts import Accounts, ApiKeys
 from gateway.services.credentials import Credentials
+from gateway.services.signin import SignIn
 from gateway.services.staff import Profiles, Staff
 
 
@@ -25,6 +30,10 @@ class Services:
     staff: Staff
     profiles: Profiles
     credentials: Credentials
+    accounts: Accounts
+    keys: ApiKeys
+    sign_in: SignIn
+    tries: RateLimit
     view: View
 
 
@@ -34,6 +43,8 @@ def catalogue(services: Services) -> Sequence[Route]:
         *PeopleRoutes(staff=services.staff).table(),
         *CredentialRoutes(credentials=services.credentials).table(),
         *ProfileRoutes(profiles=services.profiles).table(),
+        *SessionRoutes(sign_in=services.sign_in, tries=services.tries).table(),
+        *AccountRoutes(accounts=services.accounts, keys=services.keys).table(),
         *GatewayRoutes(view=services.view).table(),
     ]
     return [*routes, *ReferenceRoutes(routes).table()]

@@ -33,6 +33,10 @@ TITLES: Mapping[int, str] = {
 STATUS: Mapping[str, int] = {
     "unauthenticated": 401,
     "forbidden": 403,
+    "csrf": 403,
+    "sign_in_refused": 401,
+    "beyond_own_rights": 403,
+    "weak_password": 422,
     "not_found": 404,
     "method_not_allowed": 405,
     "version_differs": 412,

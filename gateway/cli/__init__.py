@@ -27,6 +27,7 @@ class _Lazy(click.Group):
         "evaluate": "evaluate",
         "bench": "bench",
         "openapi": "openapi",
+        "admin": "admin",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

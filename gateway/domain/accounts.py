@@ -1,6 +1,7 @@
 """Who may call the API, and as what."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -34,3 +35,63 @@ class Actor:
     def may(self, roles: frozenset[Role], scope: str) -> bool:
         """Whether one of ``roles`` is held, and the key (if it is one) was given ``scope``."""
         return bool(self.roles & roles) and (not self.scopes or scope in self.scopes)
+
+
+SCOPES = frozenset(
+    {
+        "people:read",
+        "people:write",
+        "doors:read",
+        "health:read",
+        "accounts:read",
+        "accounts:write",
+        "privacy:read",
+        "privacy:write",
+        "scim",
+    }
+)
+"""What an API key can be narrowed to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Somebody who signs in."""
+
+    account_id: str
+    login: str
+    name: str
+    roles: frozenset[Role]
+    totp: bool
+    """Signing in takes a one-time code as well."""
+    external: bool
+    """Signs in at the organisation's identity provider."""
+    disabled: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A program's key, without the key."""
+
+    key_id: str
+    name: str
+    roles: frozenset[Role]
+    scopes: frozenset[str]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a sign-in is checked against. Its failure is counted before it is checked."""
+
+    account: Account
+    password_hash: str | None
+    totp_sealed: bytes | None
+    totp_last_step: int
+    locked: bool

@@ -8,19 +8,47 @@ from gateway.domain.ids import GrantId
 from gateway.domain.readings import Sensor
 
 
-def look(state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
+def look(config: DoorConfig, state: DoorState, before_ns: int | None, now_ns: int) -> DoorState:
     """The contact was read. A change counts once it has stood still; it began after the look before."""
     says_open = state.on.get(Sensor.CONTACT)
     if says_open is None:
         return replace(state, open=None, changing_ns=None)
     if state.open is None:
-        opened = now_ns if says_open else None
-        return replace(state, open=says_open, opened_ns=opened, changing_ns=None, legitimate=True)
+        return _seen_again(config, state, now_ns, says_open=says_open)
     if says_open == state.open:
         return replace(state, changing_ns=None)
     if state.changing_ns is not None:
         return state
     return replace(state, changing_ns=now_ns, earliest_ns=before_ns or now_ns)
+
+
+def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open: bool) -> DoorState:
+    """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
+    unexplained = (
+        says_open and _was_shut(state) and not _covered(config, state, state.dark_since_ns or now_ns)
+    )
+    state = replace(
+        state,
+        open=says_open,
+        changing_ns=None,
+        legitimate=not unexplained,
+        forced=state.forced or unexplained,
+    )
+    if not says_open:
+        return replace(state, opened_ns=None, shut_ns=now_ns, forced=False, extended=False)
+    brief = state.dark_since_ns is not None and now_ns - state.dark_since_ns < config.dark_ns
+    return state if brief and state.opened_ns is not None else replace(state, opened_ns=now_ns)
+
+
+def _was_shut(state: DoorState) -> bool:
+    """When the contact could last be read."""
+    return state.shut_ns > 0 and state.opened_ns is None
+
+
+def _covered(config: DoorConfig, state: DoorState, since_ns: int) -> bool:
+    """Somebody may have been let through, or out, at some time since."""
+    until = (state.released_until_ns + config.slack_ns, state.covered_until_ns, state.rex_until_ns)
+    return bool(state.releases) or state.fire or state.hold is not None or max(until) >= since_ns
 
 
 def unreadable(state: DoorState) -> DoorState:
@@ -45,9 +73,11 @@ def settled(
 
 
 def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
-    """What time and the contact have decided by now."""
-    changing = state.changing_ns
-    if changing is not None and now_ns - changing >= config.debounce_ns:
+    """What time and the contact have decided by now. Only a further look tells that it has stood still."""
+    if state.open is None:
+        state = replace(state, releases=tuple(replace(r, blind=True) for r in state.releases))
+    changing, seen = state.changing_ns, state.seen_ns
+    if changing is not None and seen is not None and seen - changing >= config.debounce_ns:
         state = replace(state, changing_ns=None)
         state = _shut(config, state, now_ns, effects) if state.open else _opened(config, state, effects)
     return _verdicts(state, now_ns, effects)
@@ -56,9 +86,11 @@ def settle(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effe
 def _opened(config: DoorConfig, state: DoorState, effects: list[Effect]) -> DoorState:
     began = state.earliest_ns
     live = [r for r in state.releases if r.until_ns >= began]
-    shunted = state.fire or state.hold is not None or state.rex_until_ns >= began
-    if config.relock is Relock.OPEN and not state.fire and state.hold is None:
+    shunted = state.fire or state.hold is not None or max(state.rex_until_ns, state.covered_until_ns) >= began
+    relock = config.relock is Relock.OPEN and all(r.sure for r in state.releases)
+    if relock and _may_relock(config, state, began):
         effects.append(RelockNow())
+    still = 0 if config.relock is Relock.OPEN else max((r.until_ns for r in live), default=0)
     taken = tuple(replace(r, opened=True) if r in live else r for r in state.releases)
     return replace(
         state,
@@ -68,14 +100,25 @@ def _opened(config: DoorConfig, state: DoorState, effects: list[Effect]) -> Door
         forced=not live and not shunted,
         extended=any(r.extended for r in live),
         releases=taken,
+        covered_until_ns=max(state.covered_until_ns, still),
     )
 
 
 def _shut(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
     early = config.relock is Relock.CLOSE and state.released_until_ns > now_ns
-    if early and not state.fire and state.hold is None:
+    waiting = any(not r.opened and r.until_ns > now_ns for r in state.releases)
+    if early and not waiting and _may_relock(config, state, now_ns):
         effects.append(RelockNow())
-    return replace(state, open=False, opened_ns=None, forced=False, legitimate=True, extended=False)
+        state = replace(state, covered_until_ns=0)
+    return replace(
+        state, open=False, opened_ns=None, shut_ns=now_ns, forced=False, legitimate=True, extended=False
+    )
+
+
+def _may_relock(config: DoorConfig, state: DoorState, now_ns: int) -> bool:
+    """Nobody else is just being let in or out; else the lock waits for the end of the pulse."""
+    leaving = config.rex_unlocks and state.rex_until_ns >= now_ns
+    return not (state.fire or state.hold is not None or leaving)
 
 
 def _verdicts(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
@@ -104,5 +147,6 @@ def _verdict(state: DoorState, release: Release, now_ns: int) -> tuple[bool, str
         return True, "already_open"
     if now_ns <= release.until_ns or state.changing_ns is not None:
         return None
-    known = Sensor.CONTACT in state.on and state.open is not None
-    return False, "not_opened" if known else "unknown"
+    if state.seen_ns is not None and state.seen_ns <= release.until_ns:
+        return None  # the next look may find it open, since before the time was up
+    return False, "unknown" if release.blind else "not_opened"

@@ -44,8 +44,8 @@ def advance(config: DoorConfig, state: DoorState, stimulus: Stimulus, now_ns: in
     if after.seen_ns is not None and now_ns - after.seen_ns > config.stale_ns:
         after = door_leaf.unreadable(after)
     after = door_leaf.settle(config, after, now_ns, effects)
-    after = _lease(config, after, now_ns, effects)
     after = replace(after, dark_since_ns=_dark_since(config, after, now_ns))
+    after = _lease(config, after, now_ns, effects)
     after = replace(after, alarms=alarms_of(config, after, now_ns))
     phase, assumed = phase_of(config, after, now_ns)
     after = replace(after, phase=phase, assumed=assumed)
@@ -56,15 +56,15 @@ def advance(config: DoorConfig, state: DoorState, stimulus: Stimulus, now_ns: in
 def due_ns(config: DoorConfig, state: DoorState) -> int | None:
     """When ``Tick`` is wanted next; None when only news can change anything."""
     times = [r.until_ns + 1 for r in state.releases]
-    if state.changing_ns is not None:
-        times.append(state.changing_ns + config.debounce_ns)
     if state.opened_ns is not None and not state.fire and state.hold is None:
         extra = config.extended_held_ns if state.extended else 0
         times += [state.opened_ns + t + extra for t in (config.held_warning_ns, config.held_alarm_ns)]
     if state.hold is not None:
         times += [state.hold.renew_ns, state.hold.until_ns]
     if state.released_until_ns:
-        times.append(state.released_until_ns + config.stuck_ns + 1)
+        times += [state.released_until_ns, state.released_until_ns + config.stuck_ns + 1]
+    if state.open is False and Sensor.BOLT in config.fitted:
+        times.append(state.shut_ns + config.stuck_ns + 1)
     if state.dark_since_ns is not None:
         times.append(state.dark_since_ns + config.dark_ns)
     if state.seen_ns is not None:
@@ -101,11 +101,12 @@ def _take(
             moved = actuation is not None and actuation.outcome in _MOVED
             state = door_leaf.settled(config, state, grant_id, moved=moved, now_ns=now_ns)
         case HoldOpen(order_id=order, until_ns=until):
-            state = replace(state, hold=Hold(order_id=order, until_ns=until, renew_ns=now_ns))
+            hold = Hold(order_id=order, until_ns=until, renew_ns=now_ns)
+            state = state if state.locked_down else replace(state, hold=hold)
         case EndHold():
-            state = _end_hold(state, now_ns, effects)
+            state = _end_hold(config, state, now_ns, effects)
         case LockDown(on):
-            state = _lock_down(state, now_ns, effects) if on else replace(state, locked_down=False)
+            state = _lock_down(config, state, now_ns, effects) if on else replace(state, locked_down=False)
         case Acknowledge():
             state = replace(state, fire=state.fire and state.on.get(Sensor.FIRE) is not False)
         case Tick():
@@ -113,8 +114,8 @@ def _take(
     return state
 
 
-def _lock_down(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
-    state = replace(_end_hold(state, now_ns, effects), locked_down=True)
+def _lock_down(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+    state = replace(_end_hold(config, state, now_ns, effects), locked_down=True)
     if not state.fire:
         effects.append(RelockNow())
     return state
@@ -124,7 +125,9 @@ def _look(
     config: DoorConfig, state: DoorState, readings: Readings, now_ns: int, effects: list[Effect]
 ) -> DoorState:
     rex = readings.get(Sensor.REX) is True
-    pressed = readings.edges.get(Sensor.REX, 0) > state.rex_edges or (rex and not state.on.get(Sensor.REX))
+    pressed = readings.edges.get(Sensor.REX, 0) > state.rex_edges or (rex and not state.rex_was)
+    if readings.get(Sensor.REX) is not None:
+        state = replace(state, rex_was=rex)
     if rex or pressed:
         state = replace(state, rex_until_ns=now_ns + config.rex_shunt_ns)
     if pressed:
@@ -137,7 +140,7 @@ def _look(
     state = replace(state, seen_ns=now_ns, on=dict(readings.on), output_on=readings.output_on)
     if readings.get(Sensor.FIRE) is True:
         state = replace(state, fire=True)
-    return door_leaf.look(state, before_ns, now_ns)
+    return door_leaf.look(config, state, before_ns, now_ns)
 
 
 def _released(config: DoorConfig, state: DoorState, released: Released, now_ns: int) -> DoorState:
@@ -149,19 +152,21 @@ def _released(config: DoorConfig, state: DoorState, released: Released, now_ns: 
         pulse_ns=pulse_ns,
         extended=released.extended,
         was_open=state.open is True,
+        blind=state.open is not False,
     )
     until = max(state.released_until_ns, now_ns + pulse_ns)
     return replace(state, releases=(*state.releases, mine), released_until_ns=until)
 
 
-def _end_hold(state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
+def _end_hold(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
     """The lease runs out by itself; the time that the leaf may stay open starts now."""
     if state.hold is None:
         return state
     if not state.fire:
         effects.append(RelockNow())
     opened = None if state.opened_ns is None else now_ns
-    return replace(state, hold=None, opened_ns=opened)
+    covered = max(state.covered_until_ns, now_ns + config.slack_ns)
+    return replace(state, hold=None, opened_ns=opened, covered_until_ns=covered)
 
 
 def _lease(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effect]) -> DoorState:
@@ -169,8 +174,9 @@ def _lease(config: DoorConfig, state: DoorState, now_ns: int, effects: list[Effe
     hold = state.hold
     if hold is None:
         return state
-    if now_ns >= hold.until_ns or state.seen_ns is None:
-        return _end_hold(state, now_ns, effects)
+    dark = state.dark_since_ns is not None and now_ns - state.dark_since_ns >= config.dark_ns
+    if now_ns >= hold.until_ns or state.seen_ns is None or dark:
+        return _end_hold(config, state, now_ns, effects)
     if now_ns < hold.renew_ns or state.fire:
         return state
     effects.append(Renew(hold.order_id))

@@ -67,7 +67,7 @@ class DoorConfig:
     dark_ns: int = 1_000_000_000
     """A sensor that cannot be read for so long is told; a link that is made anew is no alarm."""
     stuck_ns: int = 3_000_000_000
-    """How long after a pulse the lock may take to lock."""
+    """How long after a pulse the lock may take to lock, and a bolt after the leaf has shut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,8 @@ class Release:
     sure: bool = False
     """Its frame has left; until then there is no verdict."""
     opened: bool = False
+    blind: bool = False
+    """Somebody may have gone through without the contact telling: it was lost meanwhile, or open before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +119,21 @@ class DoorState:
     earliest_ns: int = 0
     """… and the look before that: it may have moved just after."""
     opened_ns: int | None = None
+    shut_ns: int = 0
+    """Since when the leaf is known to be shut: a bolt throws after that."""
     extended: bool = False
     legitimate: bool = True
     """The leaf was opened by somebody who was let through."""
     releases: tuple[Release, ...] = ()
     released_until_ns: int = 0
     """Until then the lock may be released by an order of ours."""
+    covered_until_ns: int = 0
+    """Up to here an opening is no break-in, though no grant waits for it: a pulse that somebody used still
+    runs, or a hold has just ended."""
     rex_until_ns: int = 0
     rex_edges: int = 0
+    rex_was: bool = False
+    """The request to exit when it could last be read."""
     hold: Hold | None = None
     locked_down: bool = False
     fire: bool = False

@@ -93,4 +93,5 @@ def _stuck(config: DoorConfig, state: DoorState, now_ns: int) -> bool:
         return False
     if state.output_on:
         return True
-    return state.open is False and state.on.get(Sensor.BOLT) is False
+    thrown = now_ns <= state.shut_ns + config.stuck_ns or state.on.get(Sensor.BOLT) is not False
+    return state.open is False and not thrown

@@ -10,7 +10,6 @@ from dataclasses import replace
 from gateway.domain.door_state import Acknowledge, Effect, Looked, Lost, Notice, Released, Settled, Tick
 from gateway.domain.doors import Outcome
 from gateway.domain.events import EventKind
-from gateway.domain.ids import GrantId
 from gateway.domain.readings import Direction, Readings, Sensor
 from gateway.domain.turnstile_state import (
     Token,
@@ -86,7 +85,9 @@ def _take(
             state = replace(state, tokens={**state.tokens, direction: token}, pulse_until_ns=pulse)
         case Settled(grant_id, actuation):
             moved = actuation is not None and actuation.outcome in _MOVED
-            state = replace(state, tokens=_settled(state.tokens, grant_id, moved=moved))
+            for way, token in state.tokens.items():
+                if token.grant_id == grant_id:
+                    state = _settled(config, state, way, token, now_ns, effects, moved=moved)
         case Acknowledge():
             free = state.free and state.on.get(Sensor.FREE) is True
             fire = state.fire and state.on.get(Sensor.FIRE) is not False
@@ -96,12 +97,21 @@ def _take(
     return state
 
 
-def _settled(tokens: Mapping[Direction, Token], grant_id: GrantId, *, moved: bool) -> dict[Direction, Token]:
-    return {
-        way: replace(token, sure=True) if token.grant_id == grant_id else token
-        for way, token in tokens.items()
-        if moved or token.grant_id != grant_id
-    }
+def _settled(
+    config: TurnstileConfig,
+    state: TurnstileState,
+    way: Direction,
+    token: Token,
+    now_ns: int,
+    effects: list[Effect],
+    *,
+    moved: bool,
+) -> TurnstileState:
+    """A token's frame may have released the turnstile, or did not. Somebody may be through already."""
+    state = replace(state, tokens={**state.tokens, way: replace(token, sure=True, passed=False)})
+    if not moved:
+        state = replace(state, tokens={w: t for w, t in state.tokens.items() if w != way})
+    return _pass(config, state, way, now_ns, effects) if token.passed else state
 
 
 def _look(
@@ -111,17 +121,17 @@ def _look(
     now_ns: int,
     effects: list[Effect],
 ) -> TurnstileState:
+    fire = state.fire or readings.get(Sensor.FIRE) is True
+    free = readings.get(Sensor.FREE)
+    state = replace(state, fire=fire, free=state.free or free is True)
     for way, count in _new_passages(state.counts, readings.passages):
         for _ in range(count):
             state = _pass(config, state, way, now_ns, effects)
-    fire = state.fire or readings.get(Sensor.FIRE) is True
-    free = readings.get(Sensor.FREE)
     return replace(
         state,
         counts=dict(readings.passages),
         on=dict(readings.on),
         output_on=readings.output_on,
-        fire=fire,
         free=bool(free) or (state.free and free is None),
     )
 
@@ -139,13 +149,20 @@ def _pass(
     config: TurnstileConfig, state: TurnstileState, way: Direction, now_ns: int, effects: list[Effect]
 ) -> TurnstileState:
     """One person went through."""
-    token = state.tokens.get(way)
+    token, free = state.tokens.get(way), state.fire or state.free
+    if token is not None and not token.sure:
+        if not token.passed:
+            return replace(state, tokens={**state.tokens, way: replace(token, passed=True)})
+        return state if free else _show(config, state, TurnstileAlarm.TAILGATE, now_ns)
     if token is not None:
         effects.append(_passage(token, taken=True, how="passed"))
         tokens = {w: t for w, t in state.tokens.items() if w != way}
         return replace(state, tokens=tokens, passed_ns={**state.passed_ns, way: now_ns}, strays=())
-    if state.fire or state.free:
-        return state
+    return state if free else _stray(config, state, way, now_ns)
+
+
+def _stray(config: TurnstileConfig, state: TurnstileState, way: Direction, now_ns: int) -> TurnstileState:
+    """Somebody went through without a token."""
     if state.tokens:
         return _show(config, state, TurnstileAlarm.WRONG_WAY, now_ns)
     last_ns = state.passed_ns.get(way)
@@ -168,11 +185,11 @@ def _expire(
     """Nobody came: the next person is not given this token."""
     left = {}
     for way, token in state.tokens.items():
+        blind = token.blind or way not in config.counted or state.counts.get(way) is None
         if now_ns <= token.until_ns or not token.sure:
-            left[way] = token
-            continue
-        known = way in config.counted and state.counts.get(way) is not None
-        effects.append(_passage(token, taken=False, how="not_passed" if known else "unknown"))
+            left[way] = replace(token, blind=blind)
+        else:
+            effects.append(_passage(token, taken=False, how="unknown" if blind else "not_passed"))
     shown = {alarm: until for alarm, until in state.shown.items() if now_ns <= until}
     return replace(state, tokens=left, shown=shown)
 

@@ -75,6 +75,10 @@ class Token:
     until_ns: int
     sure: bool = False
     """Its frame has left, and whatever became of it: it is never sent again."""
+    passed: bool = False
+    """Somebody went through before it was known what became of the frame."""
+    blind: bool = False
+    """Passages could not be read for a time: its person may have gone through uncounted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,3 +146,5 @@ class Api(Section, frozen=True, kw_only=True):
     requests_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
     """Of one caller, in the long run; ``burst`` at once."""
     burst: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    session_idle_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
+    session_hours: Annotated[float, Meta(gt=0, le=720)] = 12.0

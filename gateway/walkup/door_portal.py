@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.domain.decisions import DenyReason, Grant
-from gateway.domain.door_machine import advance, closed, due_ns
+from gateway.domain.door_machine import REX_ORDER, advance, closed, due_ns
 from gateway.domain.door_state import (
     Acknowledge,
     DoorConfig,
@@ -108,6 +108,8 @@ class DoorPortal:
         """Carry out an operator's order; it is on record first. Raises Rejected, JournalUnavailable."""
         if isinstance(order, HoldOpen) and self.group is not None:
             raise Rejected(f"{self.door_id} belongs to an interlock: it cannot be held open")
+        if isinstance(order, HoldOpen) and self.state.locked_down:
+            raise Rejected(f"{self.door_id} is locked down: lift that before it is held open")
         now = self.clock.now()
         data: dict[str, Json] = {"door": self.door_id, "order": type(order).__name__, "by": by}
         if isinstance(order, HoldOpen):
@@ -120,6 +122,7 @@ class DoorPortal:
 
     async def run(self) -> None:
         """Carry out what the machine wants, and tell it the time, until cancelled."""
+        self._advance(Tick())  # sensors that never say anything are missed from now on
         while True:
             wish = await self._wishes.next(due_ns(self.config, self.state))
             if wish is None:
@@ -156,6 +159,9 @@ class DoorPortal:
         if not await self.minutes.recorder.flush():
             _log.error("lease_not_given", door=self.door_id, why="nothing can be recorded")
             return
+        hold = self.state.hold
+        if order_id != REX_ORDER and (hold is None or hold.order_id != order_id):
+            return  # it ended while the record was written
         lease = Lease(
             grant_id=GrantId(uuid7(int(self.clock.now().timestamp() * 1000))),
             expires_ns=self.clock.monotonic_ns() + _LEASE_TTL_NS,

@@ -73,6 +73,7 @@ class TurnstilePortal:
 
     async def run(self) -> None:
         """Tell the machine the time, until cancelled."""
+        self._advance(Tick())  # sensors that never say anything are missed from now on
         while True:
             await self._wishes.next(due_ns(self.config, self.state))
             self._advance(Tick())

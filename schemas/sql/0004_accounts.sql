@@ -1,4 +1,4 @@
--- Who may call the API: people with accounts, programs with keys.
+-- Who may call the API: people with accounts, programs with keys. Tokens are here as SHA-256 of 256 random bits.
 
 CREATE TABLE accounts (
     account_id     uuid PRIMARY KEY,
@@ -7,6 +7,7 @@ CREATE TABLE accounts (
     password_hash  text,
     roles          text[] NOT NULL,
     totp_sealed    bytea,
+    totp_pending   bytea,
     totp_last_step bigint NOT NULL DEFAULT 0,
     oidc_subject   text UNIQUE,
     failures       integer NOT NULL DEFAULT 0,
@@ -19,13 +20,12 @@ CREATE TABLE accounts (
 CREATE UNIQUE INDEX accounts_by_login ON accounts (lower(login));
 
 CREATE TABLE sessions (
-    digest       bytea PRIMARY KEY,
-    account_id   uuid NOT NULL REFERENCES accounts ON DELETE CASCADE,
-    csrf_digest  bytea NOT NULL,
-    address      text NOT NULL,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    seen_at      timestamptz NOT NULL DEFAULT now(),
-    expires_at   timestamptz NOT NULL
+    digest     bytea PRIMARY KEY,
+    account_id uuid NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    address    text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    seen_at    timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
 );
 CREATE INDEX sessions_of_account ON sessions (account_id);
 
@@ -33,7 +33,6 @@ CREATE TABLE api_keys (
     key_id     uuid PRIMARY KEY,
     name       text NOT NULL,
     digest     bytea NOT NULL UNIQUE,
-    hint       text NOT NULL,
     roles      text[] NOT NULL,
     scopes     text[] NOT NULL,
     created_by text NOT NULL,

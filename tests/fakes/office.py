@@ -19,12 +19,14 @@ from gateway.office import Office
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
 from gateway.settings import Api
+from gateway.storage.accounts import PostgresAccounts
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.events import PostgresEvents
 from gateway.storage.people import PostgresPeople
 from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
+from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
 from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
@@ -91,7 +93,8 @@ class OfficeRig:
 
 
 @contextlib.asynccontextmanager
-async def office_rig(database: Database) -> AsyncIterator[OfficeRig]:
+async def office_rig(database: Database, *, real_callers: bool = False) -> AsyncIterator[OfficeRig]:
+    """``real_callers``: sessions and keys decide who asks, as they do for everybody."""
     journal, clock = FakeJournal(), SystemClock()
     sealer = AesGcmSealer(MasterKey(b"m" * 32))
     stores = Stores(
@@ -105,6 +108,9 @@ async def office_rig(database: Database) -> AsyncIterator[OfficeRig]:
         credentials=PostgresCredentials(database),
         templates=PostgresTemplates(database),
         photographs=PostgresPhotographs(database),
+        accounts=PostgresAccounts(database),
+        sessions=PostgresSessions(database),
+        api_keys=PostgresApiKeys(database),
     )
     await stores.people.sync_access_points([(AccessPointId("lobby-in"), "Lobby")])
     rig: list[OfficeRig] = []
@@ -119,10 +125,9 @@ async def office_rig(database: Database) -> AsyncIterator[OfficeRig]:
         sealer=sealer,
         site_keys=FakeSiteKeys(),
         clock=clock,
-        identify=identify,
         view=view(),
     )
-    async with TestClient(TestServer(office.application())) as client:
+    async with TestClient(TestServer(office.application(None if real_callers else identify))) as client:
         rig.append(OfficeRig(client=client, office=office, journal=journal, sealer=sealer))
         yield rig[0]
 

@@ -1,0 +1,163 @@
+"""``/api/v1/session``: signing in and out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gateway.api.identity import COOKIE, OPEN_COOKIE, session_of
+from gateway.api.limits import RateLimit
+from gateway.api.problems import Refusal
+from gateway.api.routing import EVERY_ROLE, Answer, Call, Route
+from gateway.domain import tokens
+from gateway.domain.accounts import Role
+from gateway.services.signin import SignIn
+
+Code = Annotated[str, Meta(pattern="^[0-9]{6}$", description="Of the authenticator app.")]
+
+
+class SignInBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who, and how they prove it."""
+
+    login: Annotated[str, Meta(min_length=1, max_length=200)]
+    password: Annotated[str, Meta(min_length=1, max_length=200)]
+    code: Code | None = None
+
+
+class SessionOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is calling, and what they may."""
+
+    id: str
+    roles: Sequence[Role]
+    scopes: Sequence[str]
+    csrf: str | None = None
+    """For X-CSRF-Token with every change; null for API keys."""
+
+
+class TotpOut(msgspec.Struct, frozen=True, kw_only=True):
+    """For an authenticator app, this once."""
+
+    uri: str
+
+
+class TotpBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The app's first code."""
+
+    code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRoutes:
+    """Sessions, and the caller's own second factor."""
+
+    sign_in: SignIn
+    tries: RateLimit
+    """Of one address."""
+    _path: str = field(default="/api/v1/session", init=False)
+
+    def table(self) -> tuple[Route, ...]:
+        """The routes."""
+        common: dict[str, Any] = {"tag": "session"}
+        own: dict[str, Any] = {"roles": EVERY_ROLE, **common}
+        return (
+            Route(
+                method="POST",
+                path=self._path,
+                handler=self.open_session,
+                summary="Sign in",
+                description="Sets the session's cookie and gives its CSRF token.",
+                roles=None,
+                body=SignInBody,
+                answer=SessionOut,
+                status=201,
+                errors=("sign_in_refused",),
+                **common,
+            ),
+            Route(
+                method="GET",
+                path=self._path,
+                handler=self.read_session,
+                summary="Who is calling",
+                answer=SessionOut,
+                **own,
+            ),
+            Route(
+                method="DELETE",
+                path=self._path,
+                handler=self.close_session,
+                summary="Sign out",
+                errors=("csrf",),
+                **own,
+            ),
+            Route(
+                method="POST",
+                path=self._path + "/totp",
+                handler=self.new_totp,
+                summary="A secret for an authenticator app",
+                answer=TotpOut,
+                errors=("csrf", "not_an_account"),
+                **own,
+            ),
+            Route(
+                method="PUT",
+                path=self._path + "/totp",
+                handler=self.prove_totp,
+                summary="Prove the app; from then on signing in takes a code",
+                body=TotpBody,
+                errors=("csrf", "code_refused", "not_an_account"),
+                **own,
+            ),
+        )
+
+    async def open_session(self, call: Call) -> Answer:
+        """Sign in."""
+        wait_s = self.tries.wait_s(call.actor.address)
+        if wait_s:
+            raise Refusal(
+                "too many tries from this address; wait a little",
+                code="too_many_requests",
+                headers={"Retry-After": str(int(wait_s) + 1)},
+            )
+        given: SignInBody = call.body
+        opened = await self.sign_in.sign_in(given.login, given.password, given.code, call.actor.address)
+        out = SessionOut(
+            id=f"account:{opened.account.account_id}",
+            roles=sorted(opened.account.roles),
+            scopes=[],
+            csrf=opened.csrf,
+        )
+        cookie = _cookie(call, opened.token, int(opened.lasts.total_seconds()))
+        return Answer(body=out, headers={"Set-Cookie": cookie})
+
+    async def read_session(self, call: Call) -> SessionOut:
+        """Who is calling."""
+        actor, token = call.actor, session_of(call.request)
+        return SessionOut(
+            id=actor.id,
+            roles=sorted(actor.roles),
+            scopes=sorted(actor.scopes),
+            csrf=tokens.csrf(token) if token and actor.id.startswith("account:") else None,
+        )
+
+    async def close_session(self, call: Call) -> Answer:
+        """Sign out."""
+        await self.sign_in.sign_out(session_of(call.request) or "", call.actor)
+        return Answer(headers={"Set-Cookie": _cookie(call, "", 0)})
+
+    async def new_totp(self, call: Call) -> TotpOut:
+        """A secret that is not in force yet."""
+        return TotpOut(uri=await self.sign_in.new_totp(call.actor))
+
+    async def prove_totp(self, call: Call) -> Answer:
+        """Put it in force."""
+        given: TotpBody = call.body
+        await self.sign_in.prove_totp(call.actor, given.code)
+        return Answer()
+
+
+def _cookie(call: Call, token: str, max_age_s: int) -> str:
+    """RFC 6265bis: no script reads it, no other site sends it, and only TLS carries it."""
+    name, secure = (COOKIE, "; Secure") if call.request.secure else (OPEN_COOKIE, "")
+    return f"{name}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}"

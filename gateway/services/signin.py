@@ -1,0 +1,145 @@
+"""Signing in and out. Whatever is wrong, the answer is the same, and takes as long."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn
+
+from gateway.domain import tokens
+from gateway.domain.accounts import Account, Actor, Attempt
+from gateway.domain.errors import InvalidInput, Rejected
+from gateway.ports import Clock, SiteSealer
+from gateway.ports.accounts import AccountStore, ApiKeyStore, OneTimeCodes, Passwords, SessionStore
+from gateway.services.witness import Acted
+
+_PURPOSE = "totp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A session that has just begun."""
+
+    account: Account
+    token: str
+    csrf: str
+    lasts: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """The use cases behind sessions, and who is behind a token."""
+
+    accounts: AccountStore
+    sessions: SessionStore
+    keys: ApiKeyStore
+    passwords: Passwords
+    codes: OneTimeCodes
+    sealer: SiteSealer
+    acted: Acted
+    clock: Clock
+    idle: timedelta = timedelta(minutes=30)
+    lasts: timedelta = timedelta(hours=12)
+
+    async def sign_in(self, login: str, password: str, code: str | None, address: str) -> SignedIn:
+        """Raises Rejected (code "sign_in_refused") whatever is wrong; on record either way."""
+        attempt = await self.accounts.begin(login)
+        right, new_hash = await self.passwords.check(attempt.password_hash if attempt else None, password)
+        if attempt is None or not right or attempt.locked:
+            await self._refused(attempt, address)
+        step = await self._step(attempt, code, address)
+        if not await self.accounts.succeed(
+            attempt.account.account_id, totp_step=step, password_hash=new_hash
+        ):
+            await self._refused(attempt, address)
+        return await self.open(attempt.account, address)
+
+    async def open(self, account: Account, address: str) -> SignedIn:
+        """Begin a session for somebody who has proven who they are. A new token each time."""
+        token = tokens.new(tokens.SESSION)
+        actor = Actor(id=f"account:{account.account_id}", roles=account.roles, address=address)
+
+        async def told() -> None:
+            await self.acted(actor, "session.open")
+
+        digest = tokens.digest(token, tokens.SESSION) or b""
+        await self.sessions.open(digest, account.account_id, address, self.clock.now() + self.lasts, told)
+        return SignedIn(account=account, token=token, csrf=tokens.csrf(token), lasts=self.lasts)
+
+    async def sign_out(self, token: str, actor: Actor) -> None:
+        """End the session. Idempotent."""
+        digest = tokens.digest(token, tokens.SESSION)
+
+        async def told() -> None:
+            await self.acted(actor, "session.close")
+
+        if digest is not None:
+            await self.sessions.close(digest, told)
+
+    async def by_session(self, token: str, address: str) -> Actor | None:
+        """Who is signed in with this token."""
+        digest = tokens.digest(token, tokens.SESSION)
+        account = None if digest is None else await self.sessions.account_of(digest, self.idle)
+        if account is None:
+            return None
+        return Actor(id=f"account:{account.account_id}", roles=account.roles, address=address)
+
+    async def by_key(self, token: str, address: str) -> Actor | None:
+        """Which program calls with this token."""
+        digest = tokens.digest(token, tokens.KEY)
+        key = None if digest is None else await self.keys.by_digest(digest)
+        if key is None:
+            return None
+        return Actor(id=f"key:{key.key_id}", roles=key.roles, scopes=key.scopes, address=address)
+
+    async def new_totp(self, actor: Actor) -> str:
+        """A secret for the caller's own account, as a URI for an authenticator app; not in force yet."""
+        account = await self._own(actor)
+        secret = self.codes.new_secret()
+        await self.accounts.pend_totp(account.account_id, await self.sealer.seal(_PURPOSE, secret))
+        return self.codes.uri(secret, account.login)
+
+    async def prove_totp(self, actor: Actor, code: str) -> None:
+        """The app works: from now on signing in takes a code. Raises Rejected (code "code_refused")."""
+        account = await self._own(actor)
+        sealed = await self.accounts.pending_totp(account.account_id)
+        if sealed is None:
+            raise Rejected("there is no secret to prove; ask for a new one", code="code_refused")
+        secret = await self.sealer.open(_PURPOSE, sealed)
+        step = self.codes.step(secret, code, self.clock.now().timestamp())
+        if step is None:
+            raise Rejected(
+                "the code is not right; is the clock of the app's device right?", code="code_refused"
+            )
+
+        async def told() -> None:
+            await self.acted(actor, "account.totp", target=actor.id)
+
+        await self.accounts.adopt_totp(account.account_id, step, told)
+
+    async def _own(self, actor: Actor) -> Account:
+        kind, _, account_id = actor.id.partition(":")
+        if kind != "account":
+            raise InvalidInput(
+                "this is for people who are signed in, not for API keys", code="not_an_account"
+            )
+        return await self.accounts.account(account_id)
+
+    async def _step(self, attempt: Attempt, code: str | None, address: str) -> int | None:
+        """The time step of a right and unused code; None where none is asked for."""
+        if attempt.totp_sealed is None:
+            return None
+        secret = await self.sealer.open(_PURPOSE, attempt.totp_sealed)
+        step = self.codes.step(secret, code or "", self.clock.now().timestamp())
+        if step is None or step <= attempt.totp_last_step:
+            await self._refused(attempt, address)
+        return step
+
+    async def _refused(self, attempt: Attempt | None, address: str) -> NoReturn:
+        """Who tried to be somebody that there is, is named; what they typed never is."""
+        target = f"account:{attempt.account.account_id}" if attempt else ""
+        await self.acted(
+            Actor(id="nobody", roles=frozenset(), address=address), "session.refused", target=target
+        )
+        raise Rejected(
+            "login, password or code is wrong, or there were too many tries; wait a little and try again",
+            code="sign_in_refused",
+        )
