@@ -1,9 +1,7 @@
 """What a running gateway and a single command both stand on: state folder, key, database, models."""
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
+from gateway.ports import Acts, Sealer
 from gateway.security import master_key
 from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Enrolment
@@ -22,13 +21,15 @@ from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
+from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
 from gateway.storage.staff import PostgresStaff
-from gateway.telemetry.clock import SystemClock
+from gateway.storage.templates import PostgresTemplates
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
+from gateway.vision.manifest import Manifest
 from gateway.vision.photo import PhotoAnalyser
 
 _log = structlog.get_logger(__name__)
@@ -47,6 +48,8 @@ class Stores:
     embedded: EmbeddedPostgres | None
     people: PostgresPeople
     events: PostgresEvents
+    templates: PostgresTemplates
+    photographs: PostgresPhotographs
     staff: PostgresStaff
     profiles: PostgresProfiles
     credentials: PostgresCredentials
@@ -109,6 +112,8 @@ def stores(site: Site) -> Stores:
         embedded=embedded,
         people=PostgresPeople(database),
         events=PostgresEvents(database),
+        templates=PostgresTemplates(database),
+        photographs=PostgresPhotographs(database),
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
         credentials=PostgresCredentials(database),
@@ -139,29 +144,37 @@ async def sealer(site: Site, people: Stores) -> AesGcmSealer:
     return AesGcmSealer(await asyncio.to_thread(master_key.read_or_make, path, in_use=in_use))
 
 
-@contextlib.asynccontextmanager
-async def enrolling(site: Site) -> AsyncIterator[Enrolment]:
-    """An enrolment for one command: database and face engine, closed at the end."""
-    await asyncio.to_thread(state_folder, site)
-    engine = await asyncio.to_thread(
-        FaceEngine.load,
+def enrolment_engine(site: Site, manifest: Manifest | None = None) -> FaceEngine:
+    """The engine that judges photographs. Blocking. Raises ModelMissing."""
+    return FaceEngine.load(
         models_folder(site),
         threads=max(1, os.cpu_count() or 1),
         min_eye_distance_px=max(ENROL_EYE_PX, site.recognition.min_eye_distance_px),
+        manifest=manifest,
     )
-    kept = stores(site)
-    try:
-        await kept.prepare()
-        seal = await sealer(site, kept)
-        roster = RosterSync(kept.people, seal, engine.model_id, SystemClock())
-        manifest = models.manifest(models_folder(site))
-        target = site.recognition.false_positive_target
-        yield Enrolment(
-            store=kept.people,
-            sealer=seal,
-            analyser=PhotoAnalyser(engine),
-            roster=roster,
-            threshold=lambda templates: manifest.threshold(target, templates),
-        )
-    finally:
-        await kept.close()
+
+
+def enrolment(
+    site: Site,
+    kept: Stores,
+    seal: Sealer,
+    engine: FaceEngine,
+    roster: RosterSync,
+    record: Acts,
+    *,
+    live_threshold: float = 1.0,
+) -> Enrolment:
+    """Enrolment over stores, sealer and an engine of its own."""
+    manifest = models.manifest(models_folder(site))
+    target = site.recognition.false_positive_target
+    return Enrolment(
+        store=kept.people,
+        templates=kept.templates,
+        sealer=seal,
+        analyser=PhotoAnalyser(engine),
+        roster=roster,
+        threshold=lambda templates: manifest.threshold(target, templates),
+        record=record,
+        keep_photographs=site.enrolment.keep_photographs,
+        live_threshold=live_threshold,
+    )

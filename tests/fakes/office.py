@@ -23,10 +23,12 @@ from gateway.storage.accounts import PostgresAccounts
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.events import PostgresEvents
 from gateway.storage.people import PostgresPeople
+from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
 from gateway.storage.staff import PostgresStaff
+from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.journal import FakeJournal
 
@@ -106,6 +108,8 @@ async def office_rig(
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
         credentials=PostgresCredentials(database),
+        templates=PostgresTemplates(database),
+        photographs=PostgresPhotographs(database),
         accounts=PostgresAccounts(database),
         sessions=PostgresSessions(database),
         api_keys=PostgresApiKeys(database),
