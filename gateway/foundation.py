@@ -106,6 +106,11 @@ def stores(site: Site) -> Stores:
         return await asyncio.to_thread(_read_url, Path(site.database.url_file or ""))
 
     database = Database(embedded.start if embedded else server_url)
+    return stores_on(site, database, embedded)
+
+
+def stores_on(site: Site, database: Database, embedded: EmbeddedPostgres | None = None) -> Stores:
+    """All stores of one database."""
     return Stores(
         site=site,
         database=database,

@@ -12,6 +12,7 @@ from gateway.api.catalogue import Services, catalogue
 from gateway.api.frame import Frame, Identify
 from gateway.api.identity import Identity
 from gateway.api.limits import RateLimit
+from gateway.api.routes_enrolment import Desk
 from gateway.api.routes_gateway import View
 from gateway.api.routes_oidc import Outside
 from gateway.api.server import listening
@@ -47,6 +48,7 @@ class Office:
     sealer: Sealer
     site_keys: SiteKeys
     clock: Clock
+    desk: Desk
     view: View
 
     def services(self) -> Services:
@@ -82,6 +84,7 @@ class Office:
             ),
             outside=Outside(provider=provider_of(self.settings.oidc), sealer=site_sealer, clock=self.clock),
             tries=RateLimit(self.clock, _TRIES_PER_S, _TRIES),
+            desk=self.desk,
             view=self.view,
         )
 

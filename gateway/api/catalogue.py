@@ -11,6 +11,7 @@ from gateway.api.limits import RateLimit
 from gateway.api.openapi import document
 from gateway.api.routes_accounts import AccountRoutes
 from gateway.api.routes_credentials import CredentialRoutes
+from gateway.api.routes_enrolment import Desk, EnrolmentRoutes
 from gateway.api.routes_gateway import GatewayRoutes, View
 from gateway.api.routes_oidc import OidcRoutes, Outside
 from gateway.api.routes_people import PeopleRoutes
@@ -36,6 +37,7 @@ class Services:
     sign_in: SignIn
     tries: RateLimit
     outside: Outside
+    desk: Desk
     view: View
 
 
@@ -44,6 +46,7 @@ def catalogue(services: Services) -> Sequence[Route]:
     routes = [
         *PeopleRoutes(staff=services.staff).table(),
         *CredentialRoutes(credentials=services.credentials).table(),
+        *EnrolmentRoutes(desk=services.desk).table(),
         *ProfileRoutes(profiles=services.profiles).table(),
         *SessionRoutes(sign_in=services.sign_in, tries=services.tries).table(),
         *OidcRoutes(sign_in=services.sign_in, outside=services.outside).table(),

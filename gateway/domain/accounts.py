@@ -41,6 +41,8 @@ SCOPES = frozenset(
     {
         "people:read",
         "people:write",
+        "enrolment:write",
+        "photographs:read",
         "doors:read",
         "health:read",
         "accounts:read",

@@ -70,8 +70,8 @@ class SignIn:
     async def open_outsider(self, outsider: Outsider, address: str) -> SignedIn:
         """Begin a session for whom the identity provider vouches; their roles are what it says today.
 
-        Raises Rejected: code "sign_in_refused" for who has no role here or a disabled account, "login_taken" for a
-        login that a local account has: the provider must not take that over.
+        Raises Rejected: code "sign_in_refused" for who has no role here or a disabled account, and
+        "login_taken" for a login that a local account has: the provider must not take that over.
         """
         actor = Actor(id="identity-provider", roles=frozenset(), address=address)
         known = await self.accounts.by_subject(outsider.subject)

@@ -19,10 +19,10 @@ a.disabled_at IS NOT NULL AS disabled, a.created_at, a.updated_at, a.version
 """
 _BACK_OFF = """
 UPDATE accounts SET failures = failures + 1, locked_until = CASE WHEN failures < 4 THEN NULL
-    ELSE now() + least(interval '15 minutes', interval '10 seconds' * power(2, least(failures - 4, 20))) END
+    ELSE now() + least(interval '15 minutes', interval '30 seconds' * power(2, least(failures - 4, 20))) END
 WHERE account_id = $1
 """
-"""From the fifth failure on the wait doubles: 10 s, 20 s, 40 s … 15 min (NIST SP 800-63B §5.2.2)."""
+"""From the fifth failure on the wait doubles: 30 s, 1 min, 2 min … 15 min (NIST SP 800-63B §5.2.2)."""
 
 _CHANGE = """
 UPDATE accounts SET name = coalesce($2, name), roles = coalesce($3, roles),

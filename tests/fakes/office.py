@@ -1,36 +1,47 @@
 """The whole API on a real database, with a caller who is whoever the test says."""
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway import enrolment_desk, settings
 from gateway.api.catalogue import catalogue
 from gateway.api.problems import Refusal
 from gateway.api.routes_gateway import DoorOut, View
 from gateway.api.routing import Route
 from gateway.domain.accounts import Actor, Role
+from gateway.domain.errors import ModelMissing
 from gateway.domain.ids import AccessPointId, PersonId
-from gateway.foundation import Stores
+from gateway.foundation import enrolment_engine, stores_on
 from gateway.office import Office
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
-from gateway.settings import Api, Oidc
-from gateway.storage.accounts import PostgresAccounts
-from gateway.storage.credentials import PostgresCredentials
-from gateway.storage.events import PostgresEvents
-from gateway.storage.people import PostgresPeople
-from gateway.storage.photographs import PostgresPhotographs
+from gateway.services.witness import Record
+from gateway.settings import Api, Oidc, Site
 from gateway.storage.pool import Database
-from gateway.storage.profiles import PostgresProfiles
-from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
-from gateway.storage.staff import PostgresStaff
-from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
+from gateway.vision.engine import FaceEngine
 from tests.fakes.journal import FakeJournal
+
+SITE = settings.parse(
+    {
+        "name": "t",
+        "state_folder": "/nowhere",
+        "cameras": [{"id": "c", "url": "rtsp://127.0.0.1:1/none"}],
+        "devices": [{"id": "d", "profile": "waveshare-relay", "host": "127.0.0.1", "port": 1}],
+        "doors": [{"id": "m", "name": "M", "device": "d", "channel": 1}],
+        "access_points": [{"id": "p", "name": "P", "camera": "c", "door": "m"}],
+    },
+    source="test",
+    base=Path("/"),
+)
 
 
 class FakeSiteKeys:
@@ -92,34 +103,32 @@ class OfficeRig:
         ]
 
 
+@functools.cache
+def engine() -> FaceEngine:
+    """One for all tests of a process. Skips the test when the models are not there."""
+    try:
+        return enrolment_engine(SITE)
+    except ModelMissing as error:
+        pytest.skip(str(error))
+
+
 @contextlib.asynccontextmanager
 async def office_rig(
-    database: Database, *, real_callers: bool = False, oidc: Oidc | None = None
+    database: Database, *, site: Site = SITE, real_callers: bool = False, oidc: Oidc | None = None
 ) -> AsyncIterator[OfficeRig]:
     """``real_callers``: sessions and keys decide who asks, as they do for everybody."""
     journal, clock = FakeJournal(), SystemClock()
     sealer = AesGcmSealer(MasterKey(b"m" * 32))
-    stores = Stores(
-        site=None,  # type: ignore[arg-type]  # the embedded server is the test's own
-        database=database,
-        embedded=None,
-        people=PostgresPeople(database),
-        events=PostgresEvents(database),
-        staff=PostgresStaff(database),
-        profiles=PostgresProfiles(database),
-        credentials=PostgresCredentials(database),
-        templates=PostgresTemplates(database),
-        photographs=PostgresPhotographs(database),
-        accounts=PostgresAccounts(database),
-        sessions=PostgresSessions(database),
-        api_keys=PostgresApiKeys(database),
-    )
+    stores = stores_on(site, database)
     await stores.people.sync_access_points([(AccessPointId("lobby-in"), "Lobby")])
     rig: list[OfficeRig] = []
 
     async def identify(request: web.Request) -> Actor:
         return await rig[0].identify(request)
 
+    behind = enrolment_desk.Behind(
+        site=site, stores=stores, sealer=sealer, record=Record(journal, clock, sealer)
+    )
     office = Office(
         settings=Api(requests_per_s=10_000, burst=100_000, oidc=oidc),
         stores=stores,
@@ -127,6 +136,7 @@ async def office_rig(
         sealer=sealer,
         site_keys=FakeSiteKeys(),
         clock=clock,
+        desk=enrolment_desk.desk(behind, engine()),
         view=view(),
     )
     async with TestClient(TestServer(office.application(None if real_callers else identify))) as client:

@@ -13,14 +13,9 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from drivers.simulators.film import Shot, walk_up
-from gateway import enrolment_desk, settings
-from gateway.api.catalogue import catalogue
-from gateway.api.frame import Frame
-from gateway.api.limits import RateLimit
-from gateway.api.routes_enrolment import EnrolmentRoutes
+from gateway import settings
 from gateway.domain.accounts import Role
 from gateway.domain.enrolment import Purpose
 from gateway.domain.errors import ModelMissing, SealBroken
@@ -28,14 +23,11 @@ from gateway.foundation import enrolment_engine
 from gateway.rehearsal import portraits
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
-from gateway.services.witness import Record
 from gateway.settings import Site
 from gateway.storage.pool import Database
-from gateway.telemetry.clock import SystemClock
 from gateway.vision.engine import FaceEngine
 from gateway.vision.photo import PhotoAnalyser, decode
 from tests.fakes import bad_pictures
-from tests.fakes.idempotency import FakeIdempotency
 from tests.fakes.journal import FakeJournal
 from tests.fakes.office import OfficeRig, office_rig
 
@@ -116,23 +108,8 @@ class Hr:
 
 @contextlib.asynccontextmanager
 async def opened(database: Database, engine: FaceEngine, whole: Site) -> AsyncIterator[Hr]:
-    async with office_rig(database) as rig:
-        behind = enrolment_desk.Behind(
-            site=whole,
-            stores=rig.office.stores,
-            sealer=rig.sealer,
-            record=Record(rig.journal, SystemClock(), rig.sealer),
-        )
-        table = EnrolmentRoutes(desk=enrolment_desk.desk(behind, engine)).table()
-        frame = Frame(
-            identify=rig.identify, requests=FakeIdempotency(), limit=RateLimit(SystemClock(), 10_000, 100_000)
-        )
-        others = [r for r in catalogue(rig.office.services()) if "photographs" not in r.path]
-        paths = {(r.method, r.path) for r in table}
-        application = frame.application([*(r for r in others if (r.method, r.path) not in paths), *table])
-        async with TestClient(TestServer(application)) as client:
-            rig.client = client
-            yield Hr(rig, database)
+    async with office_rig(database, site=whole) as rig:
+        yield Hr(rig, database)
 
 
 @pytest.fixture

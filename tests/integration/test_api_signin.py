@@ -124,9 +124,12 @@ async def test_guessing_many_at_once_is_counted_before_it_is_checked(services: S
 
 
 async def test_one_address_may_not_try_for_ever(office: OfficeRig):
-    statuses = [(await sign_in(office, f"user{i}", "some password 123")).status for i in range(11)]
-    assert statuses[-1] == 429
-    assert set(statuses[:-1]) == {401}
+    for i in range(60):
+        status = (await sign_in(office, f"user{i}", "some password 123")).status
+        if status == 429:
+            break
+        assert status == 401
+    assert 10 <= i < 59
 
 
 async def totp_of(office: OfficeRig) -> tuple[TOTP, dict[str, str]]:
