@@ -148,7 +148,14 @@ def _body(route: Route) -> dict[str, Any] | None:
                 name: {"type": "string", "contentMediaType": "application/octet-stream", "description": what}
                 for name, what in route.form.items()
             }
-            uploads[kind] = {"schema": {"type": "object", "properties": parts, "required": [*parts][:1]}}
+            uploads[kind] = {
+                "schema": {
+                    "type": "object",
+                    "properties": parts,
+                    "required": [*parts][:1],
+                    "additionalProperties": False,
+                }
+            }
         else:
             uploads[kind] = {"schema": {"type": "string", "contentMediaType": kind}}
     return {"required": True, "content": uploads}

@@ -37,6 +37,7 @@ STATUS: Mapping[str, int] = {
     "sign_in_refused": 401,
     "beyond_own_rights": 403,
     "weak_password": 422,
+    "not_two_to_compare": 422,
     "not_found": 404,
     "method_not_allowed": 405,
     "version_differs": 412,

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.routing import Answer, Call, Route
-from gateway.domain.accounts import Account, ApiKey, Role
+from gateway.domain.accounts import Account, ApiKey, Role, Scope
 from gateway.domain.staff import TEXT
 from gateway.services.accounts import LONGEST, SHORTEST, Accounts, ApiKeys
 
@@ -65,7 +65,7 @@ class KeyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: Label
     roles: Roles
-    scopes: Annotated[list[Annotated[str, Meta(max_length=40)]], Meta(max_length=50)] = []
+    scopes: Annotated[list[Scope], Meta(max_length=50)] = []
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -165,7 +165,7 @@ class AccountRoutes:
                 body=KeyIn,
                 answer=NewKeyOut,
                 status=201,
-                errors=("bad_scope", "bad_roles", "beyond_own_rights", "csrf"),
+                errors=("beyond_own_rights", "csrf"),
                 **write,
             ),
             Route(

@@ -178,7 +178,7 @@ class EnrolmentRoutes:
                 description="Parts: document, and live unless person_id names somebody enrolled.",
                 query=VerifyQuery,
                 answer=VerifiedOut,
-                errors=("bad_rate", "not_enrolled", "no_such_person"),
+                errors=("bad_rate", "not_enrolled", "no_such_person", "not_two_to_compare"),
                 form={"document": "The document's photograph.", "live": "A photograph taken now."},
                 **upload,
                 **write,
@@ -230,12 +230,13 @@ class EnrolmentRoutes:
         wanted = frozenset({"document"} if asked.person_id else {"document", "live"})
         async with self._uploads:
             given: dict[str, Photo] = {}
-            async for name, data in pictures(call, wanted):
+            async for name, data in pictures(call, frozenset({"document", "live"})):
                 if name in given:
                     raise Refusal(f"there are two parts called {name}; send one")
                 given[name] = Photo(name=name, data=data)
             if set(given) != wanted:
-                raise Refusal(f"the upload needs the parts {' and '.join(sorted(wanted))}")
+                needed = " and ".join(sorted(wanted))
+                raise Refusal(f"the upload needs {needed}, and nothing else", code="not_two_to_compare")
             rate = asked.false_match_rate
             if asked.person_id:
                 done = await self.desk.verify.person(

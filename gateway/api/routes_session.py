@@ -97,7 +97,7 @@ class SessionRoutes:
                 handler=self.new_totp,
                 summary="A secret for an authenticator app",
                 answer=TotpOut,
-                errors=("csrf", "not_an_account"),
+                errors=("csrf", "not_an_account", "no_such_account"),
                 **own,
             ),
             Route(
@@ -106,7 +106,7 @@ class SessionRoutes:
                 handler=self.prove_totp,
                 summary="Prove the app; from then on signing in takes a code",
                 body=TotpBody,
-                errors=("csrf", "code_refused", "not_an_account"),
+                errors=("csrf", "code_refused", "not_an_account", "no_such_account"),
                 **own,
             ),
         )

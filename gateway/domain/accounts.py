@@ -37,22 +37,22 @@ class Actor:
         return bool(self.roles & roles) and (not self.scopes or scope in self.scopes)
 
 
-SCOPES = frozenset(
-    {
-        "people:read",
-        "people:write",
-        "enrolment:write",
-        "photographs:read",
-        "doors:read",
-        "health:read",
-        "accounts:read",
-        "accounts:write",
-        "privacy:read",
-        "privacy:write",
-        "scim",
-    }
-)
-"""What an API key can be narrowed to."""
+class Scope(StrEnum):
+    """What an API key can be narrowed to."""
+
+    PEOPLE_READ = "people:read"
+    PEOPLE_WRITE = "people:write"
+    ENROLMENT_WRITE = "enrolment:write"
+    PHOTOGRAPHS_READ = "photographs:read"
+    DOORS_READ = "doors:read"
+    HEALTH_READ = "health:read"
+    ACCOUNTS_READ = "accounts:read"
+    ACCOUNTS_WRITE = "accounts:write"
+    PRIVACY_READ = "privacy:read"
+    PRIVACY_WRITE = "privacy:write"
+    IMPORTS_READ = "imports:read"
+    IMPORTS_WRITE = "imports:write"
+    SCIM = "scim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from gateway.domain import tokens
-from gateway.domain.accounts import SCOPES, Account, Actor, ApiKey, Role
+from gateway.domain.accounts import Account, Actor, ApiKey, Role, Scope
 from gateway.domain.errors import InvalidInput, Rejected
 from gateway.domain.events import Json
 from gateway.ports import Clock
@@ -132,9 +132,9 @@ class ApiKeys:
 
         Raises InvalidInput (code "bad_scope", "bad_roles"), Rejected (code "beyond_own_rights").
         """
-        unknown = scopes - SCOPES
+        unknown = scopes - frozenset(Scope)
         if unknown:
-            known = ", ".join(sorted(SCOPES))
+            known = ", ".join(sorted(Scope))
             raise InvalidInput(f"scopes: {', '.join(sorted(unknown))} is none of {known}", code="bad_scope")
         if not roles:
             raise InvalidInput("roles: name at least one", code="bad_roles")

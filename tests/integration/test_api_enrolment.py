@@ -236,7 +236,7 @@ async def test_verify_stores_nothing_and_says_why(desk: Hr, collins, hopper):
     assert desk.actions()[-1] == "face.verify"
     told = desk.office.actions()[-1]
     assert "score" not in str(told)
-    assert (await desk.send("/api/v1/verify", ("document", document)))[0] == 400
+    assert (await desk.send("/api/v1/verify", ("document", document)))[0] == 422
     assert (await desk.send("/api/v1/verify", ("document", b"x"), ("selfie", b"y")))[0] == 400
 
 
