@@ -1,7 +1,6 @@
 """What consent, retention, erasure and access need from outside. Nothing here sees a face in the clear."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.domain.consent import (
@@ -66,7 +65,7 @@ class RetentionStore(Protocol):
     at it. Call it again until nothing is left.
     """
 
-    async def due(self, now: datetime) -> bool:
+    async def due(self) -> bool:
         """Whether a consent has expired and its end is not carried out. Changes nothing, and is cheap."""
         ...
 
