@@ -104,14 +104,3 @@ class Erased:
 
     person_id: PersonId
     counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How long things are kept at a site, in days; None: no rule."""
-
-    consent_valid_days: int | None = None
-    erase_left_after_days: int | None = None
-    unused_template_days: int | None = None
-    photographs_days: int | None = None
-    receipts_days: int | None = None

@@ -104,7 +104,7 @@ class ErasureStore(Protocol):
         *,
         left_days: int | None = None,
     ) -> bytes:
-        """Destroy key and rows in one transaction; ``receipt`` writes the record and the receipt, kept with it.
+        """Destroy key and rows in one transaction; ``receipt`` puts it on record and makes the receipt, kept.
 
         With ``left_days`` only somebody who left so many days ago, so that who came back meanwhile stays.
         Raises InvalidInput (code "no_such_person"), and what ``receipt`` raises: then nothing is destroyed.
@@ -136,17 +136,27 @@ class FiguresStore(Protocol):
         ...
 
 
-class ReceiptSigner(Protocol):
-    """The site's Ed25519 key for receipts."""
+class SigningKey(Protocol):
+    """An Ed25519 key, ready to sign."""
 
-    async def key_id(self) -> str:
-        """Which key it is. Raises DatabaseUnavailable, SealBroken."""
+    @property
+    def id(self) -> str:
+        """Which key it is."""
         ...
 
-    async def public_key(self) -> bytes:
+    @property
+    def public(self) -> bytes:
         """32 bytes."""
         ...
 
-    async def sign(self, statement: bytes) -> bytes:
+    def sign(self, statement: bytes) -> bytes:
         """64 bytes (RFC 8032)."""
+        ...
+
+
+class ReceiptSigner(Protocol):
+    """The site's own key for receipts, the same for every gateway on one database."""
+
+    async def key(self) -> SigningKey:
+        """The key, made at first use. Raises DatabaseUnavailable, SealBroken."""
         ...

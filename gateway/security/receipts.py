@@ -17,26 +17,35 @@ _LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Ed25519Key:
+    """``ports.SigningKey``."""
+
+    private: Ed25519PrivateKey
+
+    @property
+    def id(self) -> str:
+        """See ``key_id``."""
+        return key_id(self.public)
+
+    @property
+    def public(self) -> bytes:
+        """32 bytes."""
+        return self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def sign(self, statement: bytes) -> bytes:
+        """64 bytes."""
+        return self.private.sign(statement)
+
+
+@dataclass(frozen=True, slots=True)
 class Ed25519Receipts:
     """``ports.ReceiptSigner``. The site key is the seed; every gateway of a site signs with the same."""
 
     keys: SiteKeys
 
-    async def key_id(self) -> str:
-        """Which key it is. Raises DatabaseUnavailable, SealBroken."""
-        return key_id(await self.public_key())
-
-    async def public_key(self) -> bytes:
-        """32 bytes. Raises as ``key_id``."""
-        private = await self._private()
-        return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    async def sign(self, statement: bytes) -> bytes:
-        """64 bytes. Raises as ``key_id``."""
-        return (await self._private()).sign(statement)
-
-    async def _private(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(await self.keys.key(KEY_NAME))
+    async def key(self) -> Ed25519Key:
+        """The key. Raises DatabaseUnavailable, SealBroken."""
+        return Ed25519Key(Ed25519PrivateKey.from_private_bytes(await self.keys.key(KEY_NAME)))
 
 
 def key_id(public: bytes) -> str:

@@ -49,12 +49,12 @@ class PostgresConsents:
                     body,
                     by,
                 )
-                row = await db.fetchrow(f"SELECT * FROM ({_TEXTS}) t WHERE version = $1", version)  # noqa: S608
+                (row,) = await db.fetch(f"SELECT * FROM ({_TEXTS}) t WHERE version = $1", version)  # noqa: S608
                 await told()
         except asyncpg.UniqueViolationError:
             raise Rejected(
-                "there is a consent text of this version already; texts are never changed, so give the new one "
-                "a version of its own",
+                "there is a consent text of this version already; texts are never changed, so give the new "
+                "one a version of its own",
                 code="text_version_taken",
             ) from None
         except asyncpg.DataError:
@@ -122,7 +122,7 @@ class PostgresConsents:
 
 async def biometrics_of(db: Connection, who: UUID) -> Destroyed:
     """How many templates and photographs a person has."""
-    row = await db.fetchrow(
+    (row,) = await db.fetch(
         "SELECT (SELECT count(*) FROM templates WHERE person_id = $1) AS templates, "
         "(SELECT count(*) FROM photographs WHERE person_id = $1) AS photographs",
         who,
@@ -143,7 +143,7 @@ async def _status(db: Connection, person_id: PersonId) -> str | None:
 
 
 async def _insert(db: Connection, who: UUID, consent: NewConsent) -> Consent:
-    row = await db.fetchrow(
+    (row,) = await db.fetch(
         "INSERT INTO consents (person_id, text_version, how, attestation, given_at, recorded_by, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
         who,

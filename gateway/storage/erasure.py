@@ -54,8 +54,8 @@ class PostgresErasure:
             )
         if body is None:
             raise InvalidInput(
-                "there is no receipt of this erasure: nobody with this id was erased, or receipts are not kept "
-                "for so long here",
+                "there is no receipt of this erasure: nobody with this id was erased, or receipts are not "
+                "kept for so long here",
                 code="no_such_receipt",
             )
         return bytes(body)

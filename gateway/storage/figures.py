@@ -1,6 +1,7 @@
 """``ports.FiguresStore`` in Postgres: how much of what there is, for the processing record."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.domain.holdings import SiteFigures
 from gateway.storage.pool import Connection, Database
@@ -48,14 +49,13 @@ class PostgresFigures:
             self.database.connection() as db,
             db.transaction(isolation="repeatable_read", readonly=True),
         ):
-            row = await db.fetchrow(_ONE)
+            (row,) = await db.fetch(_ONE)
             texts = await db.fetch(
                 "SELECT version, language, created_at FROM consent_texts ORDER BY created_at DESC"
             )
-            grouped = {name: await _by(db, query) for name, query in _BY.items()}
-        return SiteFigures(
-            **dict(row), **grouped, texts=[(t["version"], t["language"], t["created_at"]) for t in texts]
-        )
+            grouped: dict[str, Any] = {name: await _by(db, query) for name, query in _BY.items()}
+        versions = [(t["version"], t["language"], t["created_at"]) for t in texts]
+        return SiteFigures(**{**row, **grouped, "texts": versions})
 
 
 async def _by(db: Connection, query: str) -> dict[str, int]:

@@ -76,7 +76,7 @@ class PostgresHoldings:
 async def _holdings(db: Connection, person_id: PersonId) -> Holdings:
     who = uuid_of(person_id)
     person = await read(db, person_id)
-    row = await db.fetchrow("SELECT left_at, wrapped_key FROM people WHERE person_id = $1", who)
+    (row,) = await db.fetch("SELECT left_at, wrapped_key FROM people WHERE person_id = $1", who)
     consents = await consents_of(db, who)
     versions = sorted({c.text_version for c in consents if c.text_version})
     points: dict[str, list[tuple[str, str]]] = {profile: [] for profile in sorted(person.profiles)}

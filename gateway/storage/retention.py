@@ -62,7 +62,7 @@ class PostgresRetention:
             "AND (expires_at IS NULL OR expires_at > given_at + make_interval(days => $1))"
         )
         async with self.database.connection() as db:  # a look first: to change nothing would make all reload
-            if not await db.fetchval(f"SELECT EXISTS (SELECT 1 {longer})", valid_days):  # noqa: S608
+            if not await db.fetchval(f"SELECT EXISTS (SELECT 1 {longer})", valid_days):
                 return 0
         async with self.database.transaction() as db:
             if not await _mine(db):
@@ -88,9 +88,7 @@ class PostgresRetention:
                 who,
             )
             renewed = bool(await db.fetchval("SELECT consent_in_force($1)", who))
-            return Ended(
-                person_id=_id(who), destroyed=Destroyed() if renewed else had, in_force=renewed
-            )
+            return Ended(person_id=_id(who), destroyed=Destroyed() if renewed else had, in_force=renewed)
 
         return await self._part(_EXPIRED, (), end, told)
 
