@@ -154,6 +154,8 @@ class Privacy(Section, frozen=True, kw_only=True):
     """For what needs no consent: staff data, cards, the record of accesses."""
     recipients: tuple[Words, ...] = ()
     """Outside the organisation; an empty list is reported as none stated."""
+    transfers: Words | None = None
+    """To which countries outside the EU, and under which safeguards (GDPR art. 30(1)(e))."""
 
 
 class Metrics(Section, frozen=True, kw_only=True):
