@@ -65,16 +65,19 @@ class RetentionStore(Protocol):
     at it. Call it again until nothing is left.
     """
 
-    async def due(self) -> bool:
+    async def due(self, valid_days: int | None) -> bool:
         """Whether a consent has expired and its end is not carried out. Changes nothing, and is cheap."""
         ...
 
     async def limit_consents(self, valid_days: int, told: Callable[[int], Awaitable[None]]) -> int:
-        """Let no consent last longer than so many days from when it was given; how many were shortened."""
+        """Let no consent last longer than so many days from when it was given; how many were shortened.
+
+        Those that are over by this rule already are left to ``end_expired``.
+        """
         ...
 
-    async def end_expired(self, told: EndedTold) -> Sequence[Ended]:
-        """Carry out the end of expired consents: the same as a withdrawal."""
+    async def end_expired(self, valid_days: int | None, told: EndedTold) -> Sequence[Ended]:
+        """Carry out the end of consents that have expired or are older than that, as a withdrawal is."""
         ...
 
     async def drop_unused(self, days: int, told: EndedTold) -> Sequence[Ended]:

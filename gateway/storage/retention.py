@@ -19,9 +19,16 @@ BATCH = 50
 """People in one transaction: nobody waits long for the roster's lock."""
 _LOCK = 0x0FACE6A7F
 
-_EXPIRED = """
-SELECT DISTINCT person_id FROM consents
-WHERE withdrawn_at IS NULL AND ended_at IS NULL AND expires_at <= now() ORDER BY person_id LIMIT $1
+_OVER = """
+withdrawn_at IS NULL AND ended_at IS NULL
+AND (expires_at <= now() OR given_at <= now() - make_interval(days => $2::integer))
+"""
+"""Consents whose time is over: their own, or the site's; without a rule ($2 null) the latter is never."""
+_EXPIRED = f"SELECT DISTINCT person_id FROM consents WHERE {_OVER} ORDER BY person_id LIMIT $1"  # noqa: S608
+_DUE = """
+SELECT EXISTS (SELECT 1 FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL AND expires_at <= now())
+    OR EXISTS (SELECT 1 FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL AND expires_at IS NULL
+               AND given_at <= now() - make_interval(days => $1::integer))
 """
 _UNUSED = """
 SELECT p.person_id FROM people p
@@ -45,20 +52,16 @@ class PostgresRetention:
 
     database: Database
 
-    async def due(self) -> bool:
+    async def due(self, valid_days: int | None) -> bool:
         """Whether a consent has expired, by the database's clock, and its end is not carried out."""
         async with self.database.connection() as db:
-            return bool(
-                await db.fetchval(
-                    "SELECT EXISTS (SELECT 1 FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL "
-                    "AND expires_at <= now())"
-                )
-            )
+            return bool(await db.fetchval(_DUE, valid_days))
 
     async def limit_consents(self, valid_days: int, told: Callable[[int], Awaitable[None]]) -> int:
         """Let none last longer; see ``ports.RetentionStore``."""
         longer = (
             "FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL "
+            "AND given_at > now() - make_interval(days => $1) "
             "AND (expires_at IS NULL OR expires_at > given_at + make_interval(days => $1))"
         )
         async with self.database.connection() as db:  # a look first: to change nothing would make all reload
@@ -77,20 +80,22 @@ class PostgresRetention:
                 await told(count)
             return count
 
-    async def end_expired(self, told: EndedTold) -> Sequence[Ended]:
+    async def end_expired(self, valid_days: int | None, told: EndedTold) -> Sequence[Ended]:
         """Carry out the end of expired consents."""
 
         async def end(db: Connection, who: UUID) -> Ended:
             had = await biometrics_of(db, who)
             await db.execute(
-                "UPDATE consents SET ended_at = now() WHERE person_id = $1 AND withdrawn_at IS NULL "
-                "AND ended_at IS NULL AND expires_at <= now()",
+                "UPDATE consents SET ended_at = now(), "  # noqa: S608  # our own words
+                "expires_at = least(expires_at, given_at + make_interval(days => $2::integer)) "
+                f"WHERE person_id = $1 AND {_OVER}",
                 who,
+                valid_days,
             )
             renewed = bool(await db.fetchval("SELECT consent_in_force($1)", who))
             return Ended(person_id=_id(who), destroyed=Destroyed() if renewed else had, in_force=renewed)
 
-        return await self._part(_EXPIRED, (), end, told)
+        return await self._part(_EXPIRED, (valid_days,), end, told)
 
     async def drop_unused(self, days: int, told: EndedTold) -> Sequence[Ended]:
         """Destroy what opened no door for so long."""
@@ -144,7 +149,7 @@ class PostgresRetention:
     async def _part(
         self,
         found: str,
-        given: Sequence[int],
+        given: Sequence[int | None],
         act: Callable[[Connection, UUID], Awaitable[Ended]],
         told: EndedTold,
     ) -> Sequence[Ended]:

@@ -61,16 +61,16 @@ class Retention:
             self._tidy_ns = now + int(RETRY_S * 1e9)
             await self.tidy()
             self._tidy_ns = now + int(TIDY_S * 1e9)
-        elif await self.store.due():
-            await self._all(self.store.end_expired, self._told("consent.expire"))
+        elif await self.store.due(self.policy.consent_valid_days):
+            await self._end_expired()
 
     async def tidy(self) -> None:
         """Every rule once, until nothing is left to do. Raises GatewayError."""
         rules = self.policy
+        await self._end_expired()
         if rules.consent_valid_days is not None:
             days = rules.consent_valid_days
             await self.store.limit_consents(days, self._counted("consent.limit", "consents", days))
-        await self._all(self.store.end_expired, self._told("consent.expire"))
         if rules.unused_template_days is not None:
             await self._aged(self.store.drop_unused, "templates.unused", rules.unused_template_days)
         if rules.photographs_days is not None:
@@ -81,6 +81,12 @@ class Retention:
             days = rules.receipts_days
             await self.store.drop_receipts(days, self._counted("receipts.expire", "receipts", days))
 
+    async def _end_expired(self) -> None:
+        async def once(told: EndedTold) -> Sequence[Ended]:
+            return await self.store.end_expired(self.policy.consent_valid_days, told)
+
+        await self._all(once, self._told("consent.expire"))
+
     async def _erase_left(self, days: int) -> None:
         while gone := await self.store.gone(days):
             for person_id in gone:
@@ -89,7 +95,8 @@ class Retention:
                 except InvalidInput as error:  # another gateway was quicker, or they came back just now
                     if error.code != "no_such_person":
                         raise
-                _log.info("person_erased", person=person_id, rule="erase_left_after_days")
+                else:
+                    _log.info("person_erased", person=person_id, days=days)
 
     async def _aged(
         self, part: Callable[[int, EndedTold], Awaitable[Sequence[Ended]]], action: str, days: int
