@@ -144,5 +144,5 @@ def flat(row: Mapping[str, object]) -> bytes:
 
 
 def files(folder: Path) -> dict[Path, bytes]:
-    """Everything below a folder."""
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Everything below a folder, without the empty ends of files that were made larger than needed."""
+    return {path: path.read_bytes().rstrip(b"\0") for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,9 +155,9 @@ async def privacy_rig(
     folder: Path,
     *,
     master: bytes = b"m" * 32,
-    routes: Sequence[Route] = (),
+    more: Callable[[PrivacyDesk], Sequence[Route]] = lambda _desk: (),
 ) -> AsyncIterator[PrivacyRig]:
-    """All routes of people and privacy, and ``routes`` besides."""
+    """All routes of people and privacy, and ``more`` besides."""
     clock, sealer, keys = SystemClock(), AesGcmSealer(MasterKey(master)), DerivedSiteKeys(master)
     stores = stores_of(database, of)
     await stores.people.sync_access_points([(AccessPointId(p.id), p.name) for p in of.access_points])
@@ -183,7 +183,7 @@ async def privacy_rig(
         *catalogue(office.services()),
         *desk.consent_routes().table(),
         *desk.privacy_routes().table(),
-        *routes,
+        *more(desk),
     ]
     table = list({(one.method, one.path): one for one in together}.values())
     frame = Frame(
@@ -192,7 +192,9 @@ async def privacy_rig(
         limit=RateLimit(clock, 10_000, 100_000),
     )
     try:
-        async with TestClient(TestServer(frame.application(table))) as client:
+        server = TestServer(frame.application(table))
+        await server.start_server(access_log=None)  # as ``api.server`` serves: it would log what is asked for
+        async with TestClient(server) as client:
             rig.append(
                 PrivacyRig(
                     client=client,
