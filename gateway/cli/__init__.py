@@ -28,6 +28,7 @@ class _Lazy(click.Group):
         "bench": "bench",
         "openapi": "openapi",
         "admin": "admin",
+        "privacy": "privacy",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

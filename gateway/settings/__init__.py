@@ -30,6 +30,7 @@ from gateway.settings.sections import (
     Enrolment,
     Metrics,
     Oidc,
+    Privacy,
     Recognition,
     Vision,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Lane",
     "Metrics",
     "Oidc",
+    "Privacy",
     "Recognition",
     "Sensors",
     "Site",
