@@ -159,6 +159,7 @@ def _check_shared(site: Site, devices: Mapping[str, Wired]) -> None:
     """Several units may share an address; then they share its connection and its time-out."""
     seen: dict[tuple[str, int], str] = {}
     first: dict[str, Wired] = {}
+    spoken: dict[tuple[str, int], Wired] = {}
     for i, device in enumerate(site.devices):
         wired = devices[device.id]
         endpoint, unit = wired.transport.endpoint, wired.plan.unit
@@ -167,9 +168,23 @@ def _check_shared(site: Site, devices: Mapping[str, Wired]) -> None:
                 f"devices[{i}].unit: {device.id} and {seen[endpoint, unit]} share unit {unit} of {endpoint}"
             )
         seen[endpoint, unit] = device.id
+        _check_one_language(wired, spoken, f"devices[{i}]")
         before = first.setdefault(endpoint, wired)
         if before.device.timeout_s != device.timeout_s or before.transport != wired.transport:
             raise ConfigError(
                 f"devices[{i}]: {before.device.id} and {device.id} share {endpoint} but not transport and "
                 "timeout_s; give them the same"
             )
+
+
+def _check_one_language(wired: Wired, spoken: dict[tuple[str, int], Wired], where: str) -> None:
+    """One port of a device server speaks one way: the other would never be answered."""
+    way = wired.transport
+    if isinstance(way, Serial):
+        return
+    before = spoken.setdefault((way.host, way.port), wired)
+    if type(before.transport) is not type(way):
+        raise ConfigError(
+            f"{where}.transport: {wired.device.id} speaks {wired.device.transport} to {way.host}:{way.port}, "
+            f"but {before.device.id} speaks {before.device.transport}; one port speaks one way"
+        )

@@ -85,6 +85,13 @@ class Inputs:
         self._prepared_epoch = None
         self._unreadable(why)
 
+    def stopped(self) -> None:
+        """Nobody reads them any more; that is no trouble."""
+        self._prepared_epoch = None
+        if self._inputs:
+            self.why_unreadable = "closed"
+            self._tell()
+
     async def prepare(self) -> None:
         """Start their counters, once a connection; until then they are not read."""
         epoch = self._link.epoch

@@ -25,6 +25,8 @@ from drivers.modbus.plan import Check
 from drivers.modbus.profile import Place, Profile
 
 _PATIENCE_NS = 5_000_000_000
+_BACK_S = 3.0
+"""Some devices hang up after a question they do not know: wait for the connection before the next."""
 _CODES = {"coils": READ_COILS, "discrete_inputs": READ_DISCRETE_INPUTS}
 _WORDS = {"holding": READ_HOLDING, "input": READ_INPUT}
 
@@ -70,6 +72,7 @@ class _Asked:
 
     async def __call__(self, read: Read) -> Result:
         if read not in self._known:
+            await self._bus.wait_connected(_BACK_S)
             deadline = self._bus.clock.monotonic_ns() + _PATIENCE_NS
             self._known[read] = await self._bus.carry_out(Job(read, Priority.POLL, deadline))
         return self._known[read]

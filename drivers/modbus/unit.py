@@ -84,7 +84,7 @@ class Unit:
             if self._ready.watchdog is not None and self.bus.connected:
                 await self._ready.watchdog.spare_off()
         finally:
-            self.inputs.lost("closed")
+            self.inputs.stopped()
             await self.bus.detach(self._link_changed)
 
     def _start(self, part: Callable[[], Awaitable[float]], name: str) -> None:

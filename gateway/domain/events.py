@@ -46,6 +46,8 @@ class EventKind(StrEnum):
     DOOR_STATE = "door_state"
     ALARM = "alarm"
     PERSON_ENROLLED = "person_enrolled"
+    OPERATOR_ACTION = "operator_action"
+    """Somebody changed something, or looked at a photograph: who, from where, what, before and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.domain.ids import AccessPointId, PersonId
 from gateway.domain.people import PersonStatus
+from gateway.domain.query import Value
 
 TEXTS: Mapping[str, int] = {
     "number": 64,
@@ -100,9 +101,35 @@ class ProfileRecord:
     version: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProfile:
+    """What HR gives for a new access profile."""
+
+    profile: str
+    name: str
+    external_id: str | None = None
+    access_points: frozenset[AccessPointId] = frozenset()
+    members: frozenset[PersonId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileChange:
+    """New values; None stays as it is. ``members`` is the whole set, ``add`` and ``take`` are parts of it."""
+
+    name: str | None = None
+    external_id: str | None = None
+    forget_external_id: bool = False
+    access_points: frozenset[AccessPointId] | None = None
+    members: frozenset[PersonId] | None = None
+    add: frozenset[PersonId] = frozenset()
+    take: frozenset[PersonId] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of an answer; ``total`` counts what matches in all."""
 
     people: Sequence[StaffRecord]
     total: int
+    last: tuple[Value, str] | None = None
+    """Where the next page goes on, for ``Query.after``; None when there is none."""

@@ -3,7 +3,7 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
-from gateway.ports.staff import SiteKeys, StaffStore, Witness
+from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, StaffStore, Witness
 from gateway.ports.walkup import (
     Clock,
     Door,
@@ -24,6 +24,8 @@ __all__ = [
     "FrameSource",
     "Journal",
     "PeopleStore",
+    "ProfileStore",
+    "ProfileWitness",
     "Sealer",
     "Sensors",
     "SiteKeys",

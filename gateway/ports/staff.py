@@ -5,7 +5,15 @@ from typing import Protocol
 
 from gateway.domain.ids import AccessPointId, PersonId
 from gateway.domain.query import Query
-from gateway.domain.staff import Change, NewPerson, Page, ProfileRecord, StaffRecord
+from gateway.domain.staff import (
+    Change,
+    NewPerson,
+    NewProfile,
+    Page,
+    ProfileChange,
+    ProfileRecord,
+    StaffRecord,
+)
 
 Witness = Callable[[StaffRecord | None, StaffRecord | None], Awaitable[None]]
 """Told of a change (before, after; None: not there) inside its transaction, just before the commit.
@@ -15,7 +23,7 @@ What it raises undoes the change: nothing happens that could not be recorded.
 
 
 class StaffStore(Protocol):
-    """People and access profiles as HR edits them. Never sees a template or a photograph in the clear."""
+    """People as HR edits them. Never sees a template or a photograph in the clear."""
 
     async def create(
         self, person_id: PersonId, person: NewPerson, wrapped_key: bytes, witness: Witness
@@ -55,8 +63,48 @@ class StaffStore(Protocol):
         """The person's key, wrapped. Raises InvalidInput (code "no_such_person")."""
         ...
 
+
+ProfileWitness = Callable[[ProfileRecord | None, ProfileRecord | None], Awaitable[None]]
+"""As ``Witness``, for an access profile."""
+
+
+class ProfileStore(Protocol):
+    """Access profiles: named sets of access points, held by people."""
+
     async def profiles(self) -> Sequence[ProfileRecord]:
-        """All access profiles by name."""
+        """All of them by name."""
+        ...
+
+    async def members(self, profile: str) -> Sequence[tuple[PersonId, str]]:
+        """Who holds it: id and name, by name. Raises InvalidInput (code "no_such_profile")."""
+        ...
+
+    async def create_profile(self, profile: NewProfile, witness: ProfileWitness) -> ProfileRecord:
+        """Add one.
+
+        Raises Rejected (code "profile_taken", "external_id_taken"); InvalidInput (code
+        "no_such_access_point", "no_such_person", "bad_text").
+        """
+        ...
+
+    async def change_profile(
+        self, profile: str, change: ProfileChange, expected_version: int | None, witness: ProfileWitness
+    ) -> ProfileRecord:
+        """Set what is given; a change that changes nothing leaves the version as it is.
+
+        Raises as ``create_profile``; InvalidInput (code "no_such_profile"); Rejected
+        (code "version_differs").
+        """
+        ...
+
+    async def remove_profile(
+        self, profile: str, expected_version: int | None, witness: ProfileWitness
+    ) -> None:
+        """Remove one, and from everybody who holds it.
+
+        Raises InvalidInput (code "no_such_profile"); Rejected (code "version_differs", "profile_needed": the
+        profile "staff" stays).
+        """
         ...
 
     async def access_points(self) -> Sequence[tuple[AccessPointId, str]]:

@@ -23,6 +23,8 @@ ALTER TABLE access_profiles
     ADD COLUMN updated_at  timestamptz NOT NULL DEFAULT now(),
     ADD COLUMN version     bigint NOT NULL DEFAULT 1;
 UPDATE access_profiles SET name = profile;
+CREATE UNIQUE INDEX access_profiles_by_external_id ON access_profiles (external_id)
+    WHERE external_id IS NOT NULL;
 
 -- A card's number is kept as a keyed digest: enough to know it again, not to make another card.
 CREATE TABLE cards (

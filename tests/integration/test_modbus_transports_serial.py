@@ -97,7 +97,7 @@ async def test_an_unlock_that_comes_during_the_gap_still_goes_first(tmp_path: Pa
 
 
 async def test_a_line_that_never_falls_silent_is_taken_down_and_said_so(tmp_path: Path) -> None:
-    async with adapter(tmp_path, 1) as end, running(Serial(str(end.path), 9600), 1) as bus:
+    async with adapter(tmp_path, 1) as end, running(Serial(str(end.path), 1200), 1) as bus:
         said = asyncio.Event()
 
         async def babble() -> None:
