@@ -1,0 +1,225 @@
+"""What an import of people needs from outside."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from gateway.domain.accounts import Actor
+from gateway.domain.enrolment import PhotoFace, SealedTemplate
+from gateway.domain.ids import ModelId, PersonId
+from gateway.domain.imports import (
+    ConsentNote,
+    ImportRecord,
+    ImportState,
+    LineResult,
+    LineState,
+    NewImport,
+)
+from gateway.domain.query import Query
+from gateway.domain.staff import Change, NewPerson, Page, StaffRecord
+
+
+class ImportStore(Protocol):
+    """Imports and what became of their lines."""
+
+    async def register(self, new: NewImport) -> ImportRecord:
+        """A new import, waiting. Raises Rejected (code "too_many_imports")."""
+        ...
+
+    async def get(self, import_id: str) -> ImportRecord:
+        """One import. Raises InvalidInput (code "no_such_import")."""
+        ...
+
+    async def recent(self, limit: int, before: str | None = None) -> Sequence[ImportRecord]:
+        """Newest first; ``before`` is the id of the last one already seen."""
+        ...
+
+    async def unfinished(self, gateway_id: str) -> Sequence[ImportRecord]:
+        """Waiting or running ones whose files this gateway holds, oldest first."""
+        ...
+
+    def only_one(self) -> AbstractAsyncContextManager[bool]:
+        """Whether this is now the only import that runs, on any gateway; until the block ends."""
+        ...
+
+    async def start(self, import_id: str, runner: str) -> frozenset[int]:
+        """``runner`` carries the import out from now on; whoever did before is stopped at their next line.
+
+        Returns the lines that are done: none of a dry run, which starts anew. Raises Rejected
+        (code "import_over").
+        """
+        ...
+
+    def person(self, import_id: str, runner: str) -> AbstractAsyncContextManager[None]:
+        """One transaction over all stores of this database, the roster locked from its start.
+
+        Raises Rejected (code "import_over") when the import was cancelled or taken over.
+        """
+        ...
+
+    async def note(self, import_id: str, runner: str, result: LineResult) -> None:
+        """What became of a line; inside ``person``, of its transaction. Raises as ``person``."""
+        ...
+
+    async def lines(
+        self, import_id: str, after: int, limit: int, state: LineState | None = None
+    ) -> Sequence[LineResult]:
+        """Part of the report, by line. Raises InvalidInput (code "no_such_import")."""
+        ...
+
+    async def finish(
+        self,
+        import_id: str,
+        runner: str,
+        state: ImportState,
+        *,
+        notes: Sequence[str] = (),
+        code: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        """The end. An import that is over stays as it is."""
+        ...
+
+    async def cancel(self, import_id: str) -> ImportRecord:
+        """Stop before the next line. Raises InvalidInput (code "no_such_import"), Rejected ("import_over")."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTemplate:
+    """A template of anybody, still sealed."""
+
+    template_id: int
+    """Goes up: a later template has a higher one."""
+    person_id: PersonId
+    number: str
+    wrapped_key: bytes
+    sealed: bytes
+
+
+class TemplateFeed(Protocol):
+    """Templates as they come, for a copy in memory that is never read anew."""
+
+    async def templates_after(self, model_id: ModelId, after: int, limit: int) -> Sequence[StoredTemplate]:
+        """Those of one model with a higher id, in order."""
+        ...
+
+    async def has_template(self, template_id: int) -> bool:
+        """Whether it is still there."""
+        ...
+
+
+class StaffDesk(Protocol):
+    """People as HR changes them, each change on record."""
+
+    async def find(self, query: Query) -> Page:
+        """Those who match."""
+        ...
+
+    async def create(self, actor: Actor, person: NewPerson) -> StaffRecord:
+        """Add a person. Raises InvalidInput, Rejected."""
+        ...
+
+    async def change(
+        self, actor: Actor, person_id: PersonId, change: Change, expected_version: int | None = None
+    ) -> StaffRecord:
+        """Set the named fields. Raises InvalidInput, Rejected (code "version_differs")."""
+        ...
+
+
+class ConsentDesk(Protocol):
+    """Consents to face recognition."""
+
+    async def in_force(self, person_id: PersonId) -> ConsentNote | None:
+        """The latest one that is in force and has a version, as a staff file would state it."""
+        ...
+
+    async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
+        """Put one on record. Raises InvalidInput (code "no_such_consent_text")."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A photograph that may become a template."""
+
+    name: str
+    data: bytes
+    face: PhotoFace
+
+
+class TemplateDesk(Protocol):
+    """Templates of one person. The photographs were judged, and compared with everybody, by the caller."""
+
+    async def put(self, actor: Actor, person_id: PersonId, photographs: Sequence[Judged]) -> None:
+        """Replace the person's templates. Raises InvalidInput (code "no_consent")."""
+        ...
+
+
+class ConsentStore(Protocol):
+    """Consents in the database."""
+
+    async def latest(self, person_id: PersonId) -> ConsentNote | None:
+        """As ``ConsentDesk.in_force``."""
+        ...
+
+    async def add(self, person_id: PersonId, note: ConsentNote, recorded_by: str) -> None:
+        """Raises InvalidInput (code "no_such_consent_text")."""
+        ...
+
+
+class TemplateStore(Protocol):
+    """Sealed templates in the database."""
+
+    async def key(self, person_id: PersonId) -> bytes:
+        """The person's wrapped key. Raises InvalidInput (code "no_such_person")."""
+        ...
+
+    async def replace(self, person_id: PersonId, templates: Sequence[SealedTemplate]) -> None:
+        """All of a person's. Raises InvalidInput (code "no_consent")."""
+        ...
+
+
+class SealedWriter(Protocol):
+    """A file being sealed while it arrives."""
+
+    async def write(self, data: bytes) -> None:
+        """More of it. Raises Unavailable (code "disk_full")."""
+        ...
+
+    async def finish(self) -> bytes:
+        """On disk; returns its wrapped key."""
+        ...
+
+    async def abandon(self) -> None:
+        """Away with it. Idempotent."""
+        ...
+
+
+class SealedFiles(Protocol):
+    """Files on this gateway's disk that only the site's key opens."""
+
+    async def begin(self, name: str) -> SealedWriter:
+        """A new file. ``name``: letters, digits, hyphens, dots."""
+        ...
+
+    async def open(self, name: str, wrapped_key: bytes) -> BinaryIO:
+        """For reading, at any place. Raises SealBroken, also while reading; InvalidInput ("file_gone")."""
+        ...
+
+    async def destroy(self, name: str) -> None:
+        """Idempotent."""
+        ...
+
+    async def keep_only(self, names: frozenset[str]) -> int:
+        """Destroy all others; returns how many there were."""
+        ...
+
+
+class Originals(Protocol):
+    """Photographs kept as they were given, where the site keeps them."""
+
+    async def of(self, person_id: PersonId) -> Sequence[tuple[bytes, str]]:
+        """Each with its media type, in the order in which they were given."""
+        ...
