@@ -108,10 +108,13 @@ class NewImport:
     gateway_id: str
     """Whose disk holds what was given; ``command`` where it stays in the operator's own files."""
     dry_run: bool
+    total: int
+    """Lines in the file."""
+    notes: Sequence[str] = ()
     digest: bytes
     """SHA-256 of what was given: the same command again goes on where it was stopped."""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """Sealed files by what they are (``staff``, ``photos``) and the wrapped key of each."""
+    """Sealed files by name, and the wrapped key of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +128,13 @@ class ImportRecord:
     dry_run: bool
     state: ImportState
     total: int
-    """Lines in the file; 0 until they are counted."""
     counts: Mapping[LineState, int]
     notes: Sequence[str]
     """What is worth knowing about the files as a whole."""
     code: str | None
     why: str | None
     """Why it failed."""
+    digest: bytes
     files: Mapping[str, bytes]
     created_at: datetime
     finished_at: datetime | None

@@ -1,0 +1,176 @@
+"""What becomes of one line: compared with what is known, judged, then written whole or not at all."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from gateway.domain.accounts import Actor
+from gateway.domain.enrolment import PhotoFace
+from gateway.domain.errors import EnrolmentRefused, InvalidInput, Rejected
+from gateway.domain.faces import Embedding
+from gateway.domain.ids import PersonId
+from gateway.domain.imports import ConsentNote, LineResult, LineState, StaffLine
+from gateway.domain.query import Compare, Op, Query
+from gateway.domain.staff import Change, NewPerson, StaffRecord
+from gateway.ports import ImportStore, Judged, StaffDesk
+from gateway.services.enrolment import Photo
+from gateway.services.imports.desks import Desks
+from gateway.services.imports.known_faces import KnownFaces
+from gateway.services.imports.photos import PhotoBook
+
+_TRIES = 3
+_CROSSED = frozenset({"version_differs", "number_taken"})
+"""Somebody else changed the person between our look and our writing."""
+
+
+class PhotoCheck(Protocol):
+    """The rules of a photograph that may become a template."""
+
+    async def check(self, photo: Photo) -> PhotoFace:
+        """The face it would be enrolled with. Raises EnrolmentRefused."""
+        ...
+
+
+class _TakenBackError(Exception):
+    """Ends a rehearsal's transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineWork:
+    """One import's way with a line."""
+
+    import_id: str
+    runner: str
+    actor: Actor
+    rehearsal: bool
+    store: ImportStore
+    desks: Desks
+    check: PhotoCheck
+    faces: KnownFaces
+    book: PhotoBook
+    today: date
+
+    async def do(self, line: StaffLine) -> LineResult:
+        """Carry a line out and note what became of it.
+
+        Raises Rejected (code "import_over"), Unavailable, and what speaks of a broken gateway: SealBroken,
+        InvariantBroken. All else that can be wrong is a refusal of this line.
+        """
+        try:
+            self._check_faults(line)
+            judged = await self._judged(line)
+            for _ in range(_TRIES - 1):
+                try:
+                    return await self._put(line, judged)
+                except Rejected as error:
+                    if error.code not in _CROSSED:
+                        raise
+            return await self._put(line, judged)
+        except (InvalidInput, Rejected) as error:
+            if error.code == "import_over":
+                raise
+            return await self._noted(line, LineState.REFUSED, error.code, str(error))
+
+    def _check_faults(self, line: StaffLine) -> None:
+        if line.faults:
+            raise InvalidInput("; ".join(f.message for f in line.faults), code=line.faults[0].code)
+        if line.consent is not None and line.consent.given_on > self.today:
+            raise InvalidInput("consent_given_on: lies in the future", code="bad_consent")
+
+    async def _judged(self, line: StaffLine) -> Sequence[Judged]:
+        """The line's photographs, each good enough, all of one person; before anything is locked."""
+        judged = []
+        for name in self.book.of_line(line):
+            data = await asyncio.to_thread(self.book.pictures.read, name)
+            face = await self.check.check(Photo(name=name, data=data))
+            judged.append(Judged(name=name, data=data, face=face))
+        self.faces.agree(_embeddings(judged), [j.name for j in judged])
+        return judged
+
+    async def _put(self, line: StaffLine, judged: Sequence[Judged]) -> LineResult:
+        known = await by_number(self.desks.staff, line.number)
+        try:
+            async with self.store.person(self.import_id, self.runner):
+                await self.faces.refresh()
+                who, state = await self._write(line, known, judged)
+                if not self.rehearsal:
+                    return await self._noted(line, state)
+                raise _TakenBackError
+        except _TakenBackError:
+            if state in {LineState.CREATED, LineState.ENROLLED}:
+                self.faces.pretend(who, line.number, _embeddings(judged))
+            return await self._noted(line, state)
+
+    async def _write(
+        self, line: StaffLine, known: StaffRecord | None, judged: Sequence[Judged]
+    ) -> tuple[PersonId, LineState]:
+        me = known.person_id if known else None
+        same = me is not None and await self._same_pictures(me, judged)
+        if judged and not same:
+            await self.faces.check_new(_embeddings(judged), [j.name for j in judged], me)
+        staff = self.desks.staff
+        if known is None:
+            person, state = await staff.create(self.actor, new_person(line)), LineState.CREATED
+        else:
+            person, state = known, LineState.UNCHANGED
+            wanted = differences(line, known)
+            if wanted:
+                await staff.change(self.actor, known.person_id, Change(wanted), known.version)
+                state = LineState.CHANGED
+        if line.consent is not None and await self._consent_is_new(person.person_id, line.consent):
+            await self.desks.consents.record(self.actor, person.person_id, line.consent)
+            state = LineState.CHANGED if state is LineState.UNCHANGED else state
+        if judged and not same:
+            await self.desks.templates.put(self.actor, person.person_id, judged)
+            await self.faces.forget_replaced(person.person_id)
+            state = state if state is LineState.CREATED else LineState.ENROLLED
+        return person.person_id, state
+
+    async def _same_pictures(self, me: PersonId, judged: Sequence[Judged]) -> bool:
+        if not judged:
+            return True
+        await self.faces.forget_replaced(me)
+        return self.faces.holds(me, _embeddings(judged))
+
+    async def _consent_is_new(self, person_id: PersonId, note: ConsentNote) -> bool:
+        return await self.desks.consents.in_force(person_id) != note
+
+    async def _noted(
+        self, line: StaffLine, state: LineState, code: str | None = None, message: str | None = None
+    ) -> LineResult:
+        result = LineResult(line=line.line, number=line.number, state=state, code=code, message=message)
+        await self.store.note(self.import_id, self.runner, result)
+        return result
+
+
+async def by_number(staff: StaffDesk, number: str) -> StaffRecord | None:
+    """The person with exactly this number."""
+    page = await staff.find(Query(where=Compare("number", Op.EQ, number), limit=20))
+    return next((p for p in page.people if p.number == number), None)
+
+
+def new_person(line: StaffLine) -> NewPerson:
+    """Somebody new, as the line says. Raises InvalidInput (code "no_name")."""
+    values: dict[str, Any] = dict(line.values)
+    if "name" not in values:
+        parts = (values.get("given_name"), values.get("family_name"))
+        values["name"] = " ".join(str(p) for p in parts if p)
+    if not values["name"]:
+        raise InvalidInput("name: is needed for somebody new", code="no_name")
+    return NewPerson(number=line.number, **values)
+
+
+def differences(line: StaffLine, known: StaffRecord) -> dict[str, Any]:
+    """New values for what differs."""
+    return {name: value for name, value in line.values.items() if getattr(known, name) != value}
+
+
+def _embeddings(judged: Sequence[Judged]) -> list[Embedding]:
+    found = []
+    for one in judged:
+        if one.face.embedding is None:
+            raise EnrolmentRefused(f"{one.name}: the face cannot be aligned", code="landmarks")
+        found.append(one.face.embedding)
+    return found
