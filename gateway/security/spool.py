@@ -213,9 +213,7 @@ class _Reader(io.RawIOBase):
             self._file.seek(len(_MAGIC) + number * _SEALED)
             sealed = self._file.read(_SEALED)
             try:
-                plain = self._cipher.decrypt(
-                    _nonce(number, last=number == self._chunks - 1), sealed, _MAGIC
-                )
+                plain = self._cipher.decrypt(_nonce(number, last=number == self._chunks - 1), sealed, _MAGIC)
             except InvalidTag:
                 raise SealBroken("a sealed file does not open: another key, altered or cut off") from None
             self._open_chunk = (number, plain)
@@ -226,7 +224,9 @@ def _opened(path: Path, cipher: AESGCM) -> BinaryIO:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise InvalidInput("the uploaded files are no longer on this gateway; upload them again", code="file_gone") from None
+        raise InvalidInput(
+            "the uploaded files are no longer on this gateway; upload them again", code="file_gone"
+        ) from None
     except OSError as error:
         raise Unavailable(f"a sealed file cannot be read ({error.strerror})") from None
     try:

@@ -225,7 +225,9 @@ async def _hold(db: asyncpg.pool.PoolConnectionProxy, import_id: str, runner: st
 
 
 async def _let_go(db: asyncpg.pool.PoolConnectionProxy) -> None:
-    with contextlib.suppress(OSError, asyncpg.InterfaceError, asyncpg.PostgresError):  # gone with its connection
+    with contextlib.suppress(
+        OSError, asyncpg.InterfaceError, asyncpg.PostgresError
+    ):  # gone with its connection
         await db.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 

@@ -1,6 +1,7 @@
 """Photographs in a ZIP file: the whole directory is checked before one of them is unpacked. Blocking."""
 
 import stat
+import time
 import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping
@@ -65,6 +66,7 @@ def check(file: BinaryIO) -> Archive:
     directory = zip_layout.find(file)
     found = list(zip_layout.entries(file, directory))
     for entry in sorted(found, key=lambda e: e.offset):
+        time.sleep(0)  # lets the event loop in between two entries
         name = _name(entry)
         _check_entry(entry, name, directory.start)
         total += entry.unpacked
@@ -91,7 +93,9 @@ def _check_gapless(spans: list[tuple[int, int]], directory: int) -> None:
         if start < at:
             raise refuse("zip_overlap", "has entries that share their bytes, as a bomb has")
         if start > at:
-            raise refuse("zip_gap", "holds bytes that belong to no entry: it may be two kinds of file at once")
+            raise refuse(
+                "zip_gap", "holds bytes that belong to no entry: it may be two kinds of file at once"
+            )
         at = end
     if at != directory:
         code = "zip_overlap" if at > directory else "zip_gap"

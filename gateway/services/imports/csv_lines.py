@@ -7,6 +7,7 @@ bytes are, the only error is InvalidInput, and memory stays within one line.
 import codecs
 import csv
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -174,6 +175,7 @@ def _rows(file: BinaryIO, encoding: str, separator: str) -> Iterator[tuple[int, 
     reader = csv.reader(lines, delimiter=separator, strict=True)
     found = 0
     while True:
+        time.sleep(0)  # lets the event loop in between two rows
         lines.begin()
         try:
             cells = next(reader)

@@ -87,13 +87,19 @@ class KnownFaces:
                     code="already_enrolled",
                 )
 
-    def holds(self, person_id: PersonId, embeddings: Sequence[Embedding]) -> bool:
+    async def holds(self, person_id: PersonId, embeddings: Sequence[Embedding]) -> bool:
         """The person's templates are of these very pictures, and of no others."""
-        rows = [i for i, owner in enumerate(self._owners) if owner == person_id]
-        if len(rows) != len(embeddings):
+        for row in reversed(self._rows_of(person_id)):
+            if self._ids[row] != _PRETENDED and not await self.feed.has_template(self._ids[row]):
+                self._drop(row)  # replaced or withdrawn since it was read
+        rows = self._rows_of(person_id)
+        if not rows or len(rows) != len(embeddings):
             return False
         near = self._rows[rows] @ np.stack([*embeddings]).T >= _SAME
         return bool(near.any(axis=0).all() and near.any(axis=1).all())
+
+    def _rows_of(self, person_id: PersonId) -> list[int]:
+        return [i for i, owner in enumerate(self._owners) if owner == person_id]
 
     async def _another(self, embedding: Embedding, me: PersonId | None) -> int | None:
         """The row of the nearest other person, if it is near enough and still there."""
@@ -135,9 +141,3 @@ class KnownFaces:
     def _drop(self, row: int) -> None:
         self._rows[row : len(self._ids) - 1] = self._rows[row + 1 : len(self._ids)]
         del self._ids[row], self._owners[row]
-
-    async def forget_replaced(self, person_id: PersonId) -> None:
-        """Leave out a person's templates that are no longer there."""
-        for row in reversed([i for i, owner in enumerate(self._owners) if owner == person_id]):
-            if self._ids[row] != _PRETENDED and not await self.feed.has_template(self._ids[row]):
-                self._drop(row)

@@ -73,6 +73,13 @@ class LineWork:
                 raise
             return await self._noted(line, LineState.REFUSED, error.code, str(error))
 
+    def photographs(self, line: StaffLine) -> int:
+        """How many of the photographs given are a line's."""
+        try:
+            return len(self.book.of_line(line))
+        except InvalidInput:
+            return 0
+
     def _check_faults(self, line: StaffLine) -> None:
         if line.faults:
             raise InvalidInput("; ".join(f.message for f in line.faults), code=line.faults[0].code)
@@ -107,7 +114,7 @@ class LineWork:
         self, line: StaffLine, known: StaffRecord | None, judged: Sequence[Judged]
     ) -> tuple[PersonId, LineState]:
         me = known.person_id if known else None
-        same = me is not None and await self._same_pictures(me, judged)
+        same = me is not None and await self.faces.holds(me, _embeddings(judged))
         if judged and not same:
             await self.faces.check_new(_embeddings(judged), [j.name for j in judged], me)
         staff = self.desks.staff
@@ -124,15 +131,8 @@ class LineWork:
             state = LineState.CHANGED if state is LineState.UNCHANGED else state
         if judged and not same:
             await self.desks.templates.put(self.actor, person.person_id, judged)
-            await self.faces.forget_replaced(person.person_id)
             state = state if state is LineState.CREATED else LineState.ENROLLED
         return person.person_id, state
-
-    async def _same_pictures(self, me: PersonId, judged: Sequence[Judged]) -> bool:
-        if not judged:
-            return True
-        await self.faces.forget_replaced(me)
-        return self.faces.holds(me, _embeddings(judged))
 
     async def _consent_is_new(self, person_id: PersonId, note: ConsentNote) -> bool:
         return await self.desks.consents.in_force(person_id) != note

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.domain.errors import InvalidInput
 from gateway.domain.imports import MOST_PHOTOS, StaffLine
@@ -17,6 +17,7 @@ _MOST_FILES = 40_000
 _MOST_BYTES = 20_000_000
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Files by path, with ``/`` between folders."""
 
@@ -127,9 +128,7 @@ class PhotoBook:
                 f"photos: {name[:100]!r} is there {len(found)} times; write its folder as well",
                 code="photo_ambiguous",
             )
-        raise InvalidInput(
-            f"photos: {name[:100]!r} is not among the photographs given", code="photo_missing"
-        )
+        raise InvalidInput(f"photos: {name[:100]!r} is not among the photographs given", code="photo_missing")
 
 
 def _owner(folders: Sequence[str], stem: str, known: frozenset[str]) -> str | None:

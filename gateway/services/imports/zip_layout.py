@@ -5,6 +5,7 @@ against the file's length before anything is unpacked; what does not fit is refu
 """
 
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -131,6 +132,7 @@ def entries(file: BinaryIO, directory: Directory) -> Iterator[Entry]:
     """The directory's entries in its order. Raises InvalidInput."""
     at, end = directory.start, directory.start + directory.size
     for _ in range(directory.entries):
+        time.sleep(0)  # lets the event loop in between two entries
         file.seek(at)
         head = file.read(46)
         if len(head) < 46 or not head.startswith(_ENTRY) or at + 46 > end:
@@ -185,8 +187,7 @@ def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
 def names_itself_otherwise(entry: Entry) -> bool:
     """A second name in an extra field (Info-ZIP 0x7075) that differs from the first."""
     return any(
-        kind == _UNICODE_PATH_EXTRA and body[5:] != entry.raw_name
-        for kind, body in extra_fields(entry.extra)
+        kind == _UNICODE_PATH_EXTRA and body[5:] != entry.raw_name for kind, body in extra_fields(entry.extra)
     )
 
 
@@ -200,14 +201,20 @@ def data_span(file: BinaryIO, entry: Entry) -> tuple[int, int]:
     if len(head) < 30 or not head.startswith(_LOCAL):
         raise refuse("zip_damaged", "has an entry that is not where its directory says")
     flags, method, crc, packed, unpacked, names, extras = struct.unpack("<6xHH4xIIIHH", head)
-    if (flags ^ entry.flags) & ~_DEFLATE_HINTS or method != entry.method or file.read(names) != entry.raw_name:
+    if (
+        (flags ^ entry.flags) & ~_DEFLATE_HINTS
+        or method != entry.method
+        or file.read(names) != entry.raw_name
+    ):
         raise refuse("zip_headers_differ", "has an entry that names itself otherwise than its directory does")
     later = bool(flags & _SIZES_LATER)
     if _FULL32 in {packed, unpacked}:
         unpacked, packed = _wide_numbers(file.read(extras), unpacked, packed)
     same = (crc, packed, unpacked) == (entry.crc, entry.packed, entry.unpacked)
     if not same and not (later and not crc and not packed and not unpacked):
-        raise refuse("zip_headers_differ", "has an entry that gives itself another size than its directory does")
+        raise refuse(
+            "zip_headers_differ", "has an entry that gives itself another size than its directory does"
+        )
     start = entry.offset + 30 + names + extras
     end = start + entry.packed
     return start, end + (_descriptor(file, entry, end) if later else 0)
