@@ -39,10 +39,6 @@ class ImportStore(Protocol):
         """Waiting or running ones whose files this gateway holds, oldest first."""
         ...
 
-    async def unfinished_command(self, digest: bytes, *, dry_run: bool) -> ImportRecord | None:
-        """The import that the same command began and did not finish."""
-        ...
-
     def only_one(self) -> AbstractAsyncContextManager[bool]:
         """Whether this is now the only import that runs, on any gateway; until the block ends."""
         ...

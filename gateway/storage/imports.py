@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +19,8 @@ MOST_UNFINISHED = 5
 _LOCK = 0x0FACE1324
 _COLUMNS = """
 SELECT i.*, (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
-    SELECT state, count(*) AS n FROM import_lines l WHERE l.import_id = i.import_id GROUP BY state) c) AS counts
+    SELECT state, count(*) AS n FROM import_lines l WHERE l.import_id = i.import_id GROUP BY state
+) c) AS counts
 FROM imports i
 """
 _OVER = "finished_at IS NOT NULL"
@@ -65,12 +67,12 @@ class PostgresImports:
 
     async def recent(self, limit: int, before: str | None = None) -> Sequence[ImportRecord]:
         """Newest first. Raises InvalidInput (code "no_such_import") for an unknown ``before``."""
-        if before is None:
-            where, values = "", ()
-        else:
+        where = ""
+        values: list[datetime | UUID] = []
+        if before is not None:
             seen = await self.get(before)
             where = "WHERE (created_at, import_id) < ($2, $3) "
-            values = (seen.created_at, UUID(before))
+            values = [seen.created_at, UUID(before)]
         async with self.database.connection() as db:
             rows = await db.fetch(
                 _COLUMNS + where + "ORDER BY created_at DESC, import_id DESC LIMIT $1", limit, *values
@@ -147,8 +149,8 @@ class PostgresImports:
         await self.get(import_id)
         async with self.database.connection() as db:
             rows = await db.fetch(
-                "SELECT line, number, state, code, message FROM import_lines WHERE import_id = $1 AND line > $2 "
-                "AND ($4::text IS NULL OR state = $4) ORDER BY line LIMIT $3",
+                "SELECT line, number, state, code, message FROM import_lines "
+                "WHERE import_id = $1 AND line > $2 AND ($4::text IS NULL OR state = $4) ORDER BY line LIMIT $3",
                 _uuid(import_id),
                 after,
                 limit,
@@ -178,8 +180,8 @@ class PostgresImports:
         """The end. An import that is over, or was taken over, stays as it is."""
         async with self.database.connection() as db:
             await db.execute(
-                "UPDATE imports SET state = $3, finished_at = now(), files = '{}', notes = notes || $4::text[], "  # noqa: S608
-                f"code = $5, why = $6 WHERE import_id = $1 AND runner = $2 AND NOT ({_OVER})",
+                "UPDATE imports SET state = $3, finished_at = now(), files = '{}', "  # noqa: S608
+                f"notes = notes || $4::text[], code = $5, why = $6 WHERE import_id = $1 AND runner = $2 AND NOT ({_OVER})",
                 _uuid(import_id),
                 UUID(runner),
                 state.value,
@@ -189,7 +191,7 @@ class PostgresImports:
             )
 
     async def cancel(self, import_id: str) -> ImportRecord:
-        """Stop before the next line. Raises InvalidInput (code "no_such_import"), Rejected ("import_over")."""
+        """Stop before the next line. Raises InvalidInput ("no_such_import"), Rejected ("import_over")."""
         async with self.database.connection() as db:
             done = await db.execute(
                 "UPDATE imports SET state = 'cancelled', finished_at = now(), files = '{}' "  # noqa: S608
@@ -200,17 +202,6 @@ class PostgresImports:
         if done != "UPDATE 1":
             raise _over()
         return found
-
-    async def unfinished_command(self, digest: bytes, *, dry_run: bool) -> ImportRecord | None:
-        """The import that the same command began and did not finish."""
-        async with self.database.connection() as db:
-            row = await db.fetchrow(
-                _COLUMNS + "WHERE gateway_id = 'command' AND digest = $1 AND dry_run = $2 "
-                f"AND NOT ({_OVER}) ORDER BY created_at LIMIT 1",
-                digest,
-                dry_run,
-            )
-        return _record(row) if row else None
 
 
 async def _hold(db: asyncpg.pool.PoolConnectionProxy, import_id: str, runner: str) -> None:

@@ -54,7 +54,7 @@ def refuse(code: str, message: str) -> InvalidInput:
 
 
 def find(file: BinaryIO) -> Directory:
-    """Locate the directory; it and its end record must be the last things in the file. Raises InvalidInput."""
+    """Where the directory is. It and its end record must be the last in the file. Raises InvalidInput."""
     size = file.seek(0, 2)
     if size > MOST_BYTES + MOST_DIRECTORY:
         raise refuse("zip_too_large", f"has more than {MOST_BYTES // 10**9} GB; divide it")
