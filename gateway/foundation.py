@@ -16,11 +16,14 @@ from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Enrolment
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
+from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
 from gateway.storage.pool import Database
+from gateway.storage.profiles import PostgresProfiles
+from gateway.storage.staff import PostgresStaff
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
@@ -42,6 +45,9 @@ class Stores:
     embedded: EmbeddedPostgres | None
     people: PostgresPeople
     events: PostgresEvents
+    staff: PostgresStaff
+    profiles: PostgresProfiles
+    credentials: PostgresCredentials
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -98,6 +104,9 @@ def stores(site: Site) -> Stores:
         embedded=embedded,
         people=PostgresPeople(database),
         events=PostgresEvents(database),
+        staff=PostgresStaff(database),
+        profiles=PostgresProfiles(database),
+        credentials=PostgresCredentials(database),
     )
 
 

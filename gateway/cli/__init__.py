@@ -26,6 +26,7 @@ class _Lazy(click.Group):
         "trial": "trial",
         "evaluate": "evaluate",
         "bench": "bench",
+        "openapi": "openapi",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -3,21 +3,7 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
-from gateway.ports.imports import (
-    ConsentDesk,
-    ConsentStore,
-    ImportStore,
-    Judged,
-    Originals,
-    SealedFiles,
-    SealedWriter,
-    StaffDesk,
-    StoredTemplate,
-    TemplateDesk,
-    TemplateFeed,
-    TemplateStore,
-)
-from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, StaffStore, Witness
+from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     Clock,
     Door,
@@ -32,29 +18,18 @@ from gateway.ports.walkup import (
 
 __all__ = [
     "Clock",
-    "ConsentDesk",
-    "ConsentStore",
     "Door",
     "EventStore",
     "FaceAnalyser",
     "FrameSource",
-    "ImportStore",
     "Journal",
-    "Judged",
-    "Originals",
     "PeopleStore",
     "ProfileStore",
     "ProfileWitness",
-    "SealedFiles",
-    "SealedWriter",
     "Sealer",
     "Sensors",
     "SiteKeys",
-    "StaffDesk",
+    "SiteSealer",
     "StaffStore",
-    "StoredTemplate",
-    "TemplateDesk",
-    "TemplateFeed",
-    "TemplateStore",
     "Witness",
 ]

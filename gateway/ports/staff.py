@@ -118,3 +118,15 @@ class SiteKeys(Protocol):
     async def key(self, name: str) -> bytes:
         """The 32 bytes called ``name``, made at first use. Raises DatabaseUnavailable, SealBroken."""
         ...
+
+
+class SiteSealer(Protocol):
+    """Seals what is not one person's: under a site key of its own for each purpose."""
+
+    async def seal(self, purpose: str, plain: bytes) -> bytes:
+        """Seal bytes so that they open only for this purpose. Raises as ``SiteKeys.key``."""
+        ...
+
+    async def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Open sealed bytes. Raises SealBroken."""
+        ...

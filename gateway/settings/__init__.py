@@ -23,6 +23,7 @@ from gateway.settings.rules import check, inputs_of
 from gateway.settings.sections import (
     UNSAFE_PULSE,
     AccessPoint,
+    Api,
     Camera,
     Database,
     Device,
@@ -35,6 +36,7 @@ from gateway.settings.site import Site
 __all__ = [
     "UNSAFE_PULSE",
     "AccessPoint",
+    "Api",
     "Camera",
     "Database",
     "Device",
@@ -108,8 +110,13 @@ def _absolute(site: Site, base: Path) -> Site:
             key_file=path(d.key_file),
         )
 
+    api = site.api
+    if api is not None:
+        own = (path(api.certificate_file), path(api.key_file))
+        api = msgspec.structs.replace(api, certificate_file=own[0], key_file=own[1])
     return msgspec.structs.replace(
         site,
+        api=api,
         state_folder=str(path(site.state_folder)),
         models_folder=path(site.models_folder),
         profiles_folder=path(site.profiles_folder),

@@ -122,3 +122,18 @@ class Metrics(Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 9464
+
+
+class Api(Section, frozen=True, kw_only=True):
+    """Where HR, guards and other systems call."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8443
+    """0: any that is free, for tests and rehearsals."""
+    certificate_file: str | None = None
+    """PEM, with those in between; needed for everything but loopback …"""
+    key_file: str | None = None
+    """… with its key."""
+    requests_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    """Of one caller, in the long run; ``burst`` at once."""
+    burst: Annotated[int, Meta(ge=1, le=100_000)] = 200

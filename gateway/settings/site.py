@@ -6,6 +6,7 @@ from gateway.domain.errors import InvalidInput
 from gateway.settings.openings import Door, Interlock, Turnstile
 from gateway.settings.sections import (
     AccessPoint,
+    Api,
     Camera,
     Database,
     Device,
@@ -36,6 +37,7 @@ class Site(Section, frozen=True, kw_only=True):
     vision: Vision = msgspec.field(default_factory=Vision)
     recognition: Recognition = msgspec.field(default_factory=Recognition)
     metrics: Metrics | None = None
+    api: Api | None = None
 
     def opening(self, door: str) -> Door | Turnstile:
         """A door or turnstile by its id. Raises InvalidInput naming those there are."""

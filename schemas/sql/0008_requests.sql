@@ -4,8 +4,6 @@ CREATE TABLE idempotency (
     actor      text NOT NULL,
     key        text NOT NULL,
     request    bytea NOT NULL,
-    status     integer,
-    headers    jsonb,
     sealed     bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (actor, key)

@@ -1,0 +1,118 @@
+"""What a route is: one row of a table that serving, access checks and the OpenAPI file all read."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import BodyPartReader, web
+
+from gateway.api.problems import Refusal
+from gateway.domain.accounts import Actor, Role
+
+EVERY_ROLE = frozenset(Role)
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a handler says when there is more to it than a body with the usual status."""
+
+    body: msgspec.Struct | bytes | AsyncIterator[bytes] | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    version: int | None = None
+    """Becomes the ETag."""
+    media_type: str = "application/octet-stream"
+    """Of bytes and streams."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, checked: the caller may, and what they sent has the right shape."""
+
+    request: web.Request
+    actor: Actor
+    path: Mapping[str, str]
+    query: Any = None
+    """Of the route's ``query`` type."""
+    body: Any = None
+    """Of the route's ``body`` type."""
+    if_match: int | None = None
+    """The version the caller changes; None when they said ``*`` or nothing."""
+    most_bytes: int = 0
+    """Of an upload."""
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body of an upload in parts. Raises Refusal (code "too_large")."""
+        size = 0
+        async for part in self.request.content.iter_chunked(_CHUNK):
+            size += len(part)
+            if size > self.most_bytes:
+                raise too_large(self.most_bytes)
+            yield part
+
+    async def parts(self) -> AsyncIterator[BodyPartReader]:
+        """The parts of a multipart/form-data upload, each to be read before the next.
+
+        Raises Refusal (code "bad_request") for what is no such thing.
+        """
+        try:
+            reader = await self.request.multipart()
+            while (part := await reader.next()) is not None:
+                if not isinstance(part, BodyPartReader):
+                    raise Refusal("a part of the upload is itself multipart; send every file as its own part")
+                yield part
+        except ValueError as error:
+            raise Refusal(f"the upload is not multipart/form-data as RFC 7578 has it ({error})") from None
+
+    async def read_part(self, part: BodyPartReader, most_bytes: int) -> bytes:
+        """One part whole. Raises Refusal (code "too_large")."""
+        data = bytearray()
+        while chunk := await part.read_chunk(_CHUNK):
+            data += chunk
+            if len(data) > most_bytes:
+                raise too_large(most_bytes)
+        return bytes(data)
+
+
+Handler = Callable[[Call], Awaitable[msgspec.Struct | Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path. ``path`` is as aiohttp and OpenAPI both write it: ``/people/{person_id}``."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    roles: frozenset[Role] | None
+    """Who may call; None for everybody, signed in or not."""
+    scope: str = ""
+    """What an API key needs, as ``people:read``; empty when every key will do."""
+    description: str = ""
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    answer: type[msgspec.Struct] | None = None
+    status: int = 200
+    errors: tuple[str, ...] = ()
+    """Problem codes beside those every route may answer with."""
+    creates: bool = False
+    """Takes an Idempotency-Key."""
+    conditional: bool = False
+    """Needs If-Match: somebody else may have changed it since it was read."""
+    upload: tuple[str, ...] = ()
+    """Media types taken as a stream instead of a body."""
+    form: Mapping[str, str] = field(default_factory=dict)
+    """Parts of a multipart upload: name and what it is, for the OpenAPI file."""
+    produces: str = "application/json"
+    """Media type of what is not JSON."""
+    most_bytes: int = 1_000_000
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """The refusal of a body above a cap."""
+    most = f"{most_bytes / 1e6:g} MB" if most_bytes >= 1e5 else f"{most_bytes} bytes"
+    return Refusal(f"the body is larger than {most}; send less at once", code="too_large")

@@ -1,0 +1,30 @@
+"""What the API keeps of requests: answers for who asks the same thing twice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """An answer as it was given."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class IdempotencyStore(Protocol):
+    """Remembers for a day what became of each ``Idempotency-Key`` of each caller."""
+
+    async def claim(self, actor: str, key: str, request: bytes) -> StoredAnswer | None:
+        """Take the key for a request (its digest); or the answer it had.
+
+        Raises Rejected: code "idempotency_key_reused" for another request under the same key,
+        "request_under_way" while the first one is not answered.
+        """
+        ...
+
+    async def settle(self, actor: str, key: str, answer: StoredAnswer | None) -> None:
+        """Keep the answer; None gives the key free again, because nothing was created."""
+        ...

@@ -1,0 +1,73 @@
+"""``ports.IdempotencyStore`` in Postgres; answers are sealed, since they hold what was created."""
+
+import base64
+import json
+from dataclasses import dataclass
+
+from gateway.domain.errors import Rejected
+from gateway.ports.requests import StoredAnswer
+from gateway.ports.staff import SiteSealer
+from gateway.storage.pool import Database
+
+_PURPOSE = "idempotency"
+
+
+@dataclass(slots=True)
+class PostgresIdempotency:
+    """Kept for a day. A request not answered within two minutes died with its gateway."""
+
+    database: Database
+    sealer: SiteSealer
+
+    async def claim(self, actor: str, key: str, request: bytes) -> StoredAnswer | None:
+        """Take the key for a request, or the answer it had; see ``ports.IdempotencyStore``."""
+        async with self.database.transaction() as db:
+            await db.execute(
+                "DELETE FROM idempotency WHERE created_at < now() - interval '24 hours' "
+                "OR (sealed IS NULL AND created_at < now() - interval '2 minutes')"
+            )
+            mine = await db.fetchval(
+                "INSERT INTO idempotency (actor, key, request) VALUES ($1, $2, $3) "
+                "ON CONFLICT DO NOTHING RETURNING true",
+                actor,
+                key,
+                request,
+            )
+            if mine:
+                return None
+            row = await db.fetchrow(
+                "SELECT request, sealed FROM idempotency WHERE actor = $1 AND key = $2", actor, key
+            )
+        if row is not None and row["request"] != request:
+            raise Rejected(
+                "this Idempotency-Key was used for another request; use a new one",
+                code="idempotency_key_reused",
+            )
+        if row is None or row["sealed"] is None:
+            raise Rejected(
+                "the first request with this Idempotency-Key is not answered yet; ask again in a moment",
+                code="request_under_way",
+            )
+        return _answer(await self.sealer.open(_PURPOSE, row["sealed"]))
+
+    async def settle(self, actor: str, key: str, answer: StoredAnswer | None) -> None:
+        """Keep the answer; None gives the key free again."""
+        if answer is None:
+            async with self.database.connection() as db:
+                await db.execute("DELETE FROM idempotency WHERE actor = $1 AND key = $2", actor, key)
+            return
+        sealed = await self.sealer.seal(_PURPOSE, _bytes(answer))
+        async with self.database.connection() as db:
+            await db.execute(
+                "UPDATE idempotency SET sealed = $3 WHERE actor = $1 AND key = $2", actor, key, sealed
+            )
+
+
+def _bytes(answer: StoredAnswer) -> bytes:
+    body = base64.b64encode(answer.body).decode()
+    return json.dumps([answer.status, dict(answer.headers), body]).encode()
+
+
+def _answer(plain: bytes) -> StoredAnswer:
+    status, headers, body = json.loads(plain)
+    return StoredAnswer(status=status, headers=headers, body=base64.b64decode(body))
