@@ -11,9 +11,10 @@ import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
+from gateway.ports import Acts
 from gateway.security import master_key
 from gateway.security.sealing import AesGcmSealer
-from gateway.services.enrolment import Enrolment
+from gateway.services.enrolment import Enrolment, LoggedActs
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
 from gateway.storage.credentials import PostgresCredentials
@@ -21,9 +22,11 @@ from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
+from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.staff import PostgresStaff
+from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
@@ -45,6 +48,8 @@ class Stores:
     embedded: EmbeddedPostgres | None
     people: PostgresPeople
     events: PostgresEvents
+    templates: PostgresTemplates
+    photographs: PostgresPhotographs
     staff: PostgresStaff
     profiles: PostgresProfiles
     credentials: PostgresCredentials
@@ -104,6 +109,8 @@ def stores(site: Site) -> Stores:
         embedded=embedded,
         people=PostgresPeople(database),
         events=PostgresEvents(database),
+        templates=PostgresTemplates(database),
+        photographs=PostgresPhotographs(database),
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
         credentials=PostgresCredentials(database),
@@ -131,29 +138,46 @@ async def sealer(site: Site, people: Stores) -> AesGcmSealer:
     return AesGcmSealer(await asyncio.to_thread(master_key.read_or_make, path, in_use=in_use))
 
 
-@contextlib.asynccontextmanager
-async def enrolling(site: Site) -> AsyncIterator[Enrolment]:
-    """An enrolment for one command: database and face engine, closed at the end."""
-    await asyncio.to_thread(state_folder, site)
-    engine = await asyncio.to_thread(
-        FaceEngine.load,
+def enrolment_engine(site: Site) -> FaceEngine:
+    """The engine that judges photographs. Blocking. Raises ModelMissing."""
+    return FaceEngine.load(
         models_folder(site),
         threads=max(1, os.cpu_count() or 1),
         min_eye_distance_px=max(ENROL_EYE_PX, site.recognition.min_eye_distance_px),
     )
+
+
+def enrolment(
+    site: Site, kept: Stores, seal: AesGcmSealer, engine: FaceEngine, roster: RosterSync, record: Acts
+) -> Enrolment:
+    """Enrolment over stores, sealer and an engine of its own."""
+    manifest = models.manifest(models_folder(site))
+    target = site.recognition.false_positive_target
+    return Enrolment(
+        store=kept.people,
+        templates=kept.templates,
+        sealer=seal,
+        analyser=PhotoAnalyser(engine),
+        roster=roster,
+        threshold=lambda templates: manifest.threshold(target, templates),
+        record=record,
+        keep_photographs=site.enrolment.keep_photographs,
+    )
+
+
+@contextlib.asynccontextmanager
+async def enrolling(site: Site, record: Acts | None = None) -> AsyncIterator[Enrolment]:
+    """An enrolment for one command: database and face engine, closed at the end.
+
+    Without a ``record`` what is done goes to the log: the journal belongs to the gateway that runs.
+    """
+    await asyncio.to_thread(state_folder, site)
+    engine = await asyncio.to_thread(enrolment_engine, site)
     kept = stores(site)
     try:
         await kept.prepare()
         seal = await sealer(site, kept)
         roster = RosterSync(kept.people, seal, engine.model_id, SystemClock())
-        manifest = models.manifest(models_folder(site))
-        target = site.recognition.false_positive_target
-        yield Enrolment(
-            store=kept.people,
-            sealer=seal,
-            analyser=PhotoAnalyser(engine),
-            roster=roster,
-            threshold=lambda templates: manifest.threshold(target, templates),
-        )
+        yield enrolment(site, kept, seal, engine, roster, record or LoggedActs())
     finally:
         await kept.close()

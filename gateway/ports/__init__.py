@@ -3,8 +3,10 @@
 Every port has one contract-test class in ``tests/contract``, run on the fake and on each adapter.
 """
 
+from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
 from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
+    ChangeWitness,
     Clock,
     Door,
     EventStore,
@@ -17,13 +19,18 @@ from gateway.ports.walkup import (
 )
 
 __all__ = [
+    "Acts",
+    "Cameras",
+    "ChangeWitness",
     "Clock",
     "Door",
     "EventStore",
     "FaceAnalyser",
     "FrameSource",
     "Journal",
+    "MigrationStore",
     "PeopleStore",
+    "PhotographStore",
     "ProfileStore",
     "ProfileWitness",
     "Sealer",
@@ -31,5 +38,6 @@ __all__ = [
     "SiteKeys",
     "SiteSealer",
     "StaffStore",
+    "TemplateStore",
     "Witness",
 ]

@@ -1,15 +1,25 @@
 """What a walk-up needs from outside, from the camera to the ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from gateway.domain.doors import Actuation, DoorHealth, Release
-from gateway.domain.enrolment import PhotoFace, SealedTemplate, StoredPerson
+from gateway.domain.enrolment import (
+    FacesInPicture,
+    PhotoFace,
+    Purpose,
+    SealedPhotograph,
+    SealedTemplate,
+    StoredPerson,
+)
 from gateway.domain.events import Event, EventDraft
 from gateway.domain.faces import Image
 from gateway.domain.ids import AccessPointId, DoorId, GatewayId, ModelId, PersonId
 from gateway.domain.readings import Readings
+
+ChangeWitness = Callable[[], Awaitable[None]]
+"""Called inside a change's transaction just before its commit; what it raises undoes the change."""
 
 
 class Clock(Protocol):
@@ -113,13 +123,15 @@ class PeopleStore(Protocol):
         wrapped_key: bytes,
         templates: Sequence[SealedTemplate],
         expected_version: int,
+        photographs: Sequence[SealedPhotograph] = (),
+        witness: ChangeWitness | None = None,
     ) -> None:
-        """Create the person, or replace the templates of the one with this number and id; one transaction.
+        """Create the person, or replace the templates and photographs of the one with this number and id.
 
-        ``consent`` is who attested it and to which text; None records none, and then no template is
-        allowed. ``expected_version`` is the roster version the caller checked for duplicates against.
-        Raises Rejected (code "roster_changed") if it is no longer current, InvalidInput
-        for an unknown profile.
+        One transaction. ``wrapped_key`` is for a new person: one who is there keeps theirs. ``consent`` is
+        who attested it and to which text; None records none, and then no template is allowed.
+        ``expected_version`` is the roster version the caller checked for duplicates against. Raises Rejected
+        (code "roster_changed") if it is no longer current, InvalidInput for an unknown profile.
         """
         ...
 
@@ -141,6 +153,18 @@ class Sealer(Protocol):
 
     def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
         """Open sealed bytes. Raises SealBroken."""
+        ...
+
+    def seal_as(
+        self, wrapped_key: bytes, person_id: PersonId, purpose: Purpose, label: str, plain: bytes
+    ) -> bytes:
+        """Seal bytes so that they open only for this person, purpose and label; see ``Purpose``."""
+        ...
+
+    def open_as(
+        self, wrapped_key: bytes, person_id: PersonId, purpose: Purpose, label: str, sealed: bytes
+    ) -> bytes:
+        """Open what ``seal_as`` sealed. Raises SealBroken."""
         ...
 
 
@@ -201,4 +225,12 @@ class FaceAnalyser(Protocol):
 
     def photograph(self, data: bytes) -> Sequence[PhotoFace]:
         """Faces, largest first, of an encoded image. Raises InvalidInput when it is not a picture."""
+        ...
+
+    def look(self, data: bytes) -> FacesInPicture:
+        """As ``photograph``, with the picture freed of what else its file held. Raises InvalidInput."""
+        ...
+
+    def frame(self, picture: Image) -> FacesInPicture:
+        """Faces of a camera's picture with their liveness; the picture is cut to the largest."""
         ...

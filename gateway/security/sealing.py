@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.domain.enrolment import Purpose
 from gateway.domain.errors import SealBroken
 from gateway.domain.ids import ModelId, PersonId
 from gateway.security.master_key import MasterKey
 
 FORMAT = 1
-"""Of a sealed template."""
+"""Of what is sealed under a person's key."""
 KEY_VERSION = 1
 """Of a wrapped person key."""
 _NONCE = 12
@@ -33,14 +34,26 @@ class AesGcmSealer:
         return _seal(KEY_VERSION, self._master(), secrets.token_bytes(32), _key_binding(person_id))
 
     def seal(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, plain: bytes) -> bytes:
-        """Seal bytes for one person and model."""
-        cipher = self._cipher(wrapped_key, person_id)
-        return _seal(FORMAT, cipher, plain, _template_binding(person_id, model_id))
+        """Seal a template for one person and model."""
+        return self.seal_as(wrapped_key, person_id, Purpose.TEMPLATE, model_id, plain)
 
     def open(self, wrapped_key: bytes, person_id: PersonId, model_id: ModelId, sealed: bytes) -> bytes:
-        """Open sealed bytes. Raises SealBroken."""
-        cipher = self._cipher(wrapped_key, person_id)
-        return _open(FORMAT, cipher, sealed, _template_binding(person_id, model_id))
+        """Open a sealed template. Raises SealBroken."""
+        return self.open_as(wrapped_key, person_id, Purpose.TEMPLATE, model_id, sealed)
+
+    def seal_as(
+        self, wrapped_key: bytes, person_id: PersonId, purpose: Purpose, label: str, plain: bytes
+    ) -> bytes:
+        """Seal bytes for one person, purpose and label of that purpose."""
+        return _seal(FORMAT, self._cipher(wrapped_key, person_id), plain, _binding(person_id, purpose, label))
+
+    def open_as(
+        self, wrapped_key: bytes, person_id: PersonId, purpose: Purpose, label: str, sealed: bytes
+    ) -> bytes:
+        """Open what ``seal_as`` sealed. Raises SealBroken."""
+        return _open(
+            FORMAT, self._cipher(wrapped_key, person_id), sealed, _binding(person_id, purpose, label)
+        )
 
     # Ciphers go from hand to hand, not keys: a stack trace may show the variables of every frame.
 
@@ -58,8 +71,9 @@ def _key_binding(person_id: PersonId) -> bytes:
     return _bind(b"person-key", bytes([KEY_VERSION]), person_id.encode())
 
 
-def _template_binding(person_id: PersonId, model_id: ModelId) -> bytes:
-    return _bind(b"template", bytes([FORMAT]), person_id.encode(), model_id.encode())
+def _binding(person_id: PersonId, purpose: Purpose, label: str) -> bytes:
+    """The purpose stands first: templates sealed before there were others are bound the same way."""
+    return _bind(purpose.value.encode(), bytes([FORMAT]), person_id.encode(), label.encode())
 
 
 def _bind(*parts: bytes) -> bytes:
@@ -79,5 +93,5 @@ def _open(version: int, cipher: AESGCM, sealed: bytes, bound_to: bytes) -> bytes
         return cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], bound_to)
     except InvalidTag:
         raise SealBroken(
-            "sealed data does not open: another key, person or model, or it was altered"
+            "sealed data does not open: another key, person, purpose or model, or it was altered"
         ) from None

@@ -117,6 +117,15 @@ class Recognition(Section, frozen=True, kw_only=True):
     roster_max_age_s: Annotated[float, Meta(gt=0)] = 86400.0
 
 
+class Enrolment(Section, frozen=True, kw_only=True):
+    """How people are enrolled."""
+
+    keep_photographs: bool = False
+    """Keep the photographs, sealed, so that a new model needs no new appointments."""
+    camera_seconds: Annotated[float, Meta(ge=1, le=15)] = 4.0
+    """How long a door camera is looked at for an enrolment."""
+
+
 class Metrics(Section, frozen=True, kw_only=True):
     """Where Prometheus may read how the gateway is."""
 

@@ -10,6 +10,7 @@ from gateway.settings.sections import (
     Camera,
     Database,
     Device,
+    Enrolment,
     Ident,
     Metrics,
     Recognition,
@@ -36,6 +37,7 @@ class Site(Section, frozen=True, kw_only=True):
     access_points: tuple[AccessPoint, ...]
     vision: Vision = msgspec.field(default_factory=Vision)
     recognition: Recognition = msgspec.field(default_factory=Recognition)
+    enrolment: Enrolment = msgspec.field(default_factory=Enrolment)
     metrics: Metrics | None = None
     api: Api | None = None
 

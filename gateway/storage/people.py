@@ -6,11 +6,14 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.domain.enrolment import SealedTemplate, StoredPerson
+from gateway.domain.enrolment import SealedPhotograph, SealedTemplate, StoredPerson
 from gateway.domain.errors import InvalidInput, Rejected
 from gateway.domain.ids import AccessPointId, ModelId, PersonId
 from gateway.domain.people import PersonStatus
+from gateway.ports import ChangeWitness
+from gateway.storage.photographs import put_photographs
 from gateway.storage.pool import Database
+from gateway.storage.templates import put_templates
 
 _PEOPLE = """
 SELECT p.person_id, p.number, p.name, p.status, p.wrapped_key,
@@ -69,8 +72,10 @@ class PostgresPeople:
         wrapped_key: bytes,
         templates: Sequence[SealedTemplate],
         expected_version: int,
+        photographs: Sequence[SealedPhotograph] = (),
+        witness: ChangeWitness | None = None,
     ) -> None:
-        """Create the person or replace their templates and key; see ``ports.PeopleStore``."""
+        """Create the person or replace their templates; see ``ports.PeopleStore``."""
         who = _uuid(person_id)
         if templates and consent is None:
             raise InvalidInput(f"{number}: no consent, so no template may be stored", code="no_consent")
@@ -82,15 +87,15 @@ class PostgresPeople:
                     await db.execute(
                         "INSERT INTO consents (person_id, attestation) VALUES ($1, $2)", who, consent
                     )
-                # The new key opens none of the old templates, whatever their model.
                 await db.execute("DELETE FROM templates WHERE person_id = $1", who)
-                await db.executemany(
-                    "INSERT INTO templates (person_id, model_id, sealed, quality) VALUES ($1, $2, $3, $4)",
-                    [(who, t.model_id, t.sealed, t.quality) for t in templates],
-                )
+                await db.execute("DELETE FROM photographs WHERE person_id = $1", who)
+                await put_photographs(db, who, photographs)
+                await put_templates(db, who, templates)
                 await db.execute(
                     "INSERT INTO person_profiles VALUES ($1, $2) ON CONFLICT DO NOTHING", who, profile
                 )
+                if witness is not None:
+                    await witness()
         # Without asyncpg's own errors: their details quote the row, with the person's name in it.
         except asyncpg.ForeignKeyViolationError:
             raise InvalidInput(
@@ -158,9 +163,10 @@ async def _claim_version(db: "asyncpg.pool.PoolConnectionProxy", expected: int) 
 async def _put_person(
     db: "asyncpg.pool.PoolConnectionProxy", who: UUID, number: str, name: str, wrapped_key: bytes
 ) -> None:
+    # Who is there keeps their key: kept photographs and what the record says of them are sealed under it.
     done = await db.fetchval(
         "INSERT INTO people (person_id, number, name, wrapped_key) VALUES ($1, $2, $3, $4) "
-        "ON CONFLICT (person_id) DO UPDATE SET name = $3, wrapped_key = $4, updated_at = now() "
+        "ON CONFLICT (person_id) DO UPDATE SET name = $3, version = people.version + 1, updated_at = now() "
         "WHERE people.number = $2 RETURNING true",
         who,
         number,

@@ -10,6 +10,7 @@ import asyncpg
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable, InvariantBroken
 
+Connection = asyncpg.pool.PoolConnectionProxy
 CONNECT_S = 3.0
 COMMAND_S = 5.0
 

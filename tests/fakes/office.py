@@ -22,9 +22,11 @@ from gateway.settings import Api
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.events import PostgresEvents
 from gateway.storage.people import PostgresPeople
+from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.staff import PostgresStaff
+from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.journal import FakeJournal
 
@@ -101,6 +103,8 @@ async def office_rig(database: Database) -> AsyncIterator[OfficeRig]:
         staff=PostgresStaff(database),
         profiles=PostgresProfiles(database),
         credentials=PostgresCredentials(database),
+        templates=PostgresTemplates(database),
+        photographs=PostgresPhotographs(database),
     )
     await stores.people.sync_access_points([(AccessPointId("lobby-in"), "Lobby")])
     rig: list[OfficeRig] = []

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.domain.enrolment import SealedTemplate, StoredPerson
+from gateway.domain.enrolment import SealedPhotograph, SealedTemplate, StoredPerson
 from gateway.domain.errors import DatabaseUnavailable, InvalidInput, Rejected
 from gateway.domain.ids import AccessPointId, ModelId, PersonId
 from gateway.domain.people import PersonStatus
+from gateway.ports import ChangeWitness
 
 
 @dataclass
@@ -16,6 +17,7 @@ class FakePeopleStore:
     people: dict[PersonId, StoredPerson] = field(default_factory=dict)
     held: dict[PersonId, set[str]] = field(default_factory=dict)
     profiles: dict[str, set[AccessPointId]] = field(default_factory=lambda: {"staff": set()})
+    photographs: dict[PersonId, list[SealedPhotograph]] = field(default_factory=dict)
     points: dict[AccessPointId, str] = field(default_factory=dict)
 
     async def roster_version(self) -> int:
@@ -44,6 +46,8 @@ class FakePeopleStore:
         wrapped_key: bytes,
         templates: Sequence[SealedTemplate],
         expected_version: int,
+        photographs: Sequence[SealedPhotograph] = (),
+        witness: ChangeWitness | None = None,
     ) -> None:
         self._reach()
         if templates and consent is None:
@@ -54,6 +58,9 @@ class FakePeopleStore:
             raise Rejected("the roster changed", code="roster_changed")
         if profile not in self.profiles:
             raise InvalidInput("no such profile", code="no_such_profile")
+        if witness is not None:
+            await witness()
+        self.photographs[person_id] = list(photographs)
         self.people[person_id] = StoredPerson(
             person_id=person_id,
             number=number,
@@ -61,7 +68,7 @@ class FakePeopleStore:
             status=old.status if old else PersonStatus.ACTIVE,
             consented=consent is not None or (old is not None and old.consented),
             access_points=frozenset(),
-            wrapped_key=wrapped_key,
+            wrapped_key=old.wrapped_key if old else wrapped_key,
             templates=tuple(templates),
         )
         self.held.setdefault(person_id, set()).add(profile)

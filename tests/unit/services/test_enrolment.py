@@ -2,16 +2,18 @@
 
 import pytest
 
-from gateway.domain.enrolment import PhotoFace
+from gateway.domain.enrolment import FacesInPicture, PhotoFace
 from gateway.domain.errors import EnrolmentRefused, InvalidInput
 from gateway.domain.faces import Box, Detection, QualityIssue
 from gateway.domain.ids import ModelId
 from gateway.services.enrolment import Enrolment, Photo
 from gateway.services.roster import RosterSync, from_bytes, to_bytes
+from tests.fakes.acts import FakeActs
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import MODEL, axis, like, quality
 from tests.fakes.people_store import FakePeopleStore
 from tests.fakes.sealer import FakeSealer
+from tests.fakes.template_store import FakeTemplateStore
 
 
 def shown(embedding, *issues: QualityIssue, width: float = 100) -> PhotoFace:
@@ -31,11 +33,11 @@ class Analyser:
     def __init__(self, faces):
         self.faces = faces
 
-    def photograph(self, data: bytes):
+    def look(self, data: bytes):
         found = self.faces[data.decode()]
         if isinstance(found, Exception):
             raise found
-        return found
+        return FacesInPicture(faces=tuple(found), clean=data, media_type="image/jpeg")
 
 
 @pytest.fixture
@@ -52,9 +54,14 @@ def desk():
         "broken": InvalidInput("not a picture"),
     }
     store, sealer = FakePeopleStore(), FakeSealer()
-    roster = RosterSync(store, sealer, MODEL, FakeClock())
     return Enrolment(
-        store=store, sealer=sealer, analyser=Analyser(faces), roster=roster, threshold=lambda _n: 0.5
+        store=store,
+        templates=FakeTemplateStore(store),
+        sealer=sealer,
+        analyser=Analyser(faces),
+        roster=RosterSync(store, sealer, MODEL, FakeClock()),
+        threshold=lambda _n: 0.5,
+        record=FakeActs(),
     )
 
 
