@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from gateway.domain.accounts import Actor
-from gateway.domain.enrolment import PhotoFace, SealedTemplate
 from gateway.domain.ids import ModelId, PersonId
 from gateway.domain.imports import (
     ConsentNote,
@@ -16,8 +14,7 @@ from gateway.domain.imports import (
     LineState,
     NewImport,
 )
-from gateway.domain.query import Query
-from gateway.domain.staff import Change, NewPerson, Page, StaffRecord
+from gateway.ports.walkup import ChangeWitness
 
 
 class ImportStore(Protocol):
@@ -110,74 +107,17 @@ class TemplateFeed(Protocol):
         ...
 
 
-class StaffDesk(Protocol):
-    """People as HR changes them, each change on record."""
-
-    async def find(self, query: Query) -> Page:
-        """Those who match."""
-        ...
-
-    async def create(self, actor: Actor, person: NewPerson) -> StaffRecord:
-        """Add a person. Raises InvalidInput, Rejected."""
-        ...
-
-    async def change(
-        self, actor: Actor, person_id: PersonId, change: Change, expected_version: int | None = None
-    ) -> StaffRecord:
-        """Set the named fields. Raises InvalidInput, Rejected (code "version_differs")."""
-        ...
-
-
-class ConsentDesk(Protocol):
-    """Consents to face recognition."""
-
-    async def in_force(self, person_id: PersonId) -> ConsentNote | None:
-        """The latest one that is in force and has a version, as a staff file would state it."""
-        ...
-
-    async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
-        """Put one on record. Raises InvalidInput (code "no_such_consent_text")."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A photograph that may become a template."""
-
-    name: str
-    data: bytes
-    face: PhotoFace
-
-
-class TemplateDesk(Protocol):
-    """Templates of one person. The photographs were judged, and compared with everybody, by the caller."""
-
-    async def put(self, actor: Actor, person_id: PersonId, photographs: Sequence[Judged]) -> None:
-        """Replace the person's templates. Raises InvalidInput (code "no_consent")."""
-        ...
-
-
-class ConsentStore(Protocol):
-    """Consents in the database."""
+class ConsentNotes(Protocol):
+    """Consents in the database, as staff files state them."""
 
     async def latest(self, person_id: PersonId) -> ConsentNote | None:
-        """As ``ConsentDesk.in_force``."""
+        """The latest one that is in force and has a version."""
         ...
 
-    async def add(self, person_id: PersonId, note: ConsentNote, recorded_by: str) -> None:
-        """Raises InvalidInput (code "no_such_consent_text")."""
-        ...
-
-
-class TemplateStore(Protocol):
-    """Sealed templates in the database."""
-
-    async def key(self, person_id: PersonId) -> bytes:
-        """The person's wrapped key. Raises InvalidInput (code "no_such_person")."""
-        ...
-
-    async def replace(self, person_id: PersonId, templates: Sequence[SealedTemplate]) -> None:
-        """All of a person's. Raises InvalidInput (code "no_consent")."""
+    async def add(
+        self, person_id: PersonId, note: ConsentNote, recorded_by: str, witness: ChangeWitness
+    ) -> None:
+        """Raises InvalidInput (code "no_such_consent_text", "no_such_person")."""
         ...
 
 
@@ -214,12 +154,4 @@ class SealedFiles(Protocol):
 
     async def keep_only(self, names: frozenset[str]) -> int:
         """Destroy all others; returns how many there were."""
-        ...
-
-
-class Originals(Protocol):
-    """Photographs kept as they were given, where the site keeps them."""
-
-    async def of(self, person_id: PersonId) -> Sequence[tuple[bytes, str]]:
-        """Each with its media type, in the order in which they were given."""
         ...

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, time
 
 import asyncpg
 
-from gateway.domain.enrolment import SealedTemplate
 from gateway.domain.errors import InvalidInput
 from gateway.domain.ids import ModelId, PersonId
 from gateway.domain.imports import Consented, ConsentNote
-from gateway.ports import StoredTemplate
+from gateway.ports import ChangeWitness
+from gateway.ports.imports import StoredTemplate
 from gateway.storage.pool import Database
 from gateway.storage.staff import LOCK_ROSTER, nobody, uuid_of
 
@@ -52,8 +52,8 @@ class PostgresTemplateFeed:
 
 
 @dataclass(slots=True)
-class PostgresConsents:
-    """``ports.ConsentStore``."""
+class PostgresConsentNotes:
+    """``ports.ConsentNotes``."""
 
     database: Database
 
@@ -74,7 +74,9 @@ class PostgresConsents:
             how=Consented(row["how"]),
         )
 
-    async def add(self, person_id: PersonId, note: ConsentNote, recorded_by: str) -> None:
+    async def add(
+        self, person_id: PersonId, note: ConsentNote, recorded_by: str, witness: ChangeWitness
+    ) -> None:
         """Raises InvalidInput (code "no_such_consent_text", "no_such_person")."""
         try:
             async with self.database.transaction() as db:
@@ -89,41 +91,11 @@ class PostgresConsents:
                     datetime.combine(note.given_on, time(), UTC),
                     recorded_by,
                 )
+                await witness()
         except asyncpg.ForeignKeyViolationError as error:
             if "person" in (error.constraint_name or ""):
                 raise nobody(person_id) from None
             raise InvalidInput(
                 "consent_version: this site has no consent text of that version; add it first",
                 code="no_such_consent_text",
-            ) from None
-
-
-@dataclass(slots=True)
-class PostgresTemplates:
-    """``ports.TemplateStore``."""
-
-    database: Database
-
-    async def key(self, person_id: PersonId) -> bytes:
-        """The person's wrapped key. Raises InvalidInput (code "no_such_person")."""
-        async with self.database.connection() as db:
-            key = await db.fetchval("SELECT wrapped_key FROM people WHERE person_id = $1", uuid_of(person_id))
-        if key is None:
-            raise nobody(person_id)
-        return bytes(key)
-
-    async def replace(self, person_id: PersonId, templates: Sequence[SealedTemplate]) -> None:
-        """All of a person's. Raises InvalidInput (code "no_consent")."""
-        who = uuid_of(person_id)
-        try:
-            async with self.database.transaction() as db:
-                await db.execute(LOCK_ROSTER)
-                await db.execute("DELETE FROM templates WHERE person_id = $1", who)
-                await db.executemany(
-                    "INSERT INTO templates (person_id, model_id, sealed, quality) VALUES ($1, $2, $3, $4)",
-                    [(who, t.model_id, t.sealed, t.quality) for t in templates],
-                )
-        except asyncpg.CheckViolationError:
-            raise InvalidInput(
-                "no consent in force, so no template may be stored", code="no_consent"
             ) from None

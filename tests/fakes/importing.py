@@ -9,23 +9,24 @@ from pathlib import Path
 import numpy as np
 
 from gateway.domain.accounts import Actor, Role
-from gateway.domain.enrolment import PhotoFace
-from gateway.domain.errors import EnrolmentRefused
-from gateway.domain.faces import Box, Detection, Embedding, freeze
+from gateway.domain.enrolment import FacesInPicture, PhotoFace
+from gateway.domain.faces import Box, Detection, Embedding, Image, freeze
 from gateway.domain.ids import ModelId
 from gateway.ports import Clock, Sealer
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
-from gateway.services.enrolment import Photo
-from gateway.services.imports.desks import Consents, Desks, Templates, unrecorded
+from gateway.services.enrolment import Judge, Look, Photo
+from gateway.services.imports.desks import Consents, Desks, unrecorded
+from gateway.services.imports.enrolling import Judging, Templates
 from gateway.services.imports.importing import Importing
 from gateway.services.imports.known_faces import KnownFaces
 from gateway.services.staff import Staff
 from gateway.services.witness import Acted
-from gateway.storage.import_people import PostgresConsents, PostgresTemplateFeed, PostgresTemplates
+from gateway.storage.import_people import PostgresConsentNotes, PostgresTemplateFeed
 from gateway.storage.imports import PostgresImports
 from gateway.storage.pool import Database
 from gateway.storage.staff import PostgresStaff
+from gateway.storage.templates import PostgresTemplates
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import quality
 
@@ -46,24 +47,35 @@ def picture(name: str, number: int = 1) -> bytes:
     return f"face:{name}:{number}".encode()
 
 
-@dataclass
-class MadeUpCheck:
-    """``PhotoCheck``: what is no ``face:`` shows none."""
+class MadeUpAnalyser:
+    """``FaceAnalyser``: what is no ``face:`` shows none."""
 
-    checked: int = 0
+    model_id = MODEL
 
-    async def check(self, photo: Photo) -> PhotoFace:
-        self.checked += 1
-        kind, _, rest = photo.data.decode("utf-8", "replace").partition(":")
+    def look(self, data: bytes) -> FacesInPicture:
+        kind, _, rest = data.decode("utf-8", "replace").partition(":")
         name, _, number = rest.partition(":")
-        if kind != "face":
-            raise EnrolmentRefused(f"{photo.name}: no face found", code="no_face")
-        embedding = freeze(face_of(name) + 0.2 * face_of(f"{name} {number}"))
-        return PhotoFace(
+        face = PhotoFace(
             detection=Detection(Box(0, 0, 100, 100), ((0.0, 0.0),) * 5, 0.9),
             quality=quality(),
-            embedding=embedding,
+            embedding=freeze(face_of(name) + 0.2 * face_of(f"{name} {number}")),
         )
+        return FacesInPicture(faces=(face,) if kind == "face" else (), clean=data, media_type="image/jpeg")
+
+    def frame(self, image: Image) -> FacesInPicture:
+        raise NotImplementedError
+
+
+@dataclass
+class MadeUpCheck:
+    """``PhotoCheck`` that counts."""
+
+    checked: int = 0
+    keep: bool = False
+
+    async def check(self, photo: Photo) -> Look:
+        self.checked += 1
+        return await Judging(Judge(MadeUpAnalyser()), self.keep).check(photo)
 
 
 @dataclass
@@ -88,11 +100,17 @@ def a_sealer() -> AesGcmSealer:
     return AesGcmSealer(MasterKey(bytes(range(32))))
 
 
-def desks(database: Database, sealer: Sealer, acted: Acted) -> Desks:
+def desks(database: Database, sealer: Sealer, acted: Acted, *, keep: bool = False) -> Desks:
     return Desks(
         staff=Staff(PostgresStaff(database), sealer, acted),
-        consents=Consents(PostgresConsents(database), acted),
-        templates=Templates(PostgresTemplates(database), sealer, MODEL, acted),
+        consents=Consents(PostgresConsentNotes(database), acted),
+        templates=Templates(
+            store=PostgresTemplates(database),
+            sealer=sealer,
+            judge=Judge(MadeUpAnalyser()),
+            acted=acted,
+            keep_photographs=keep,
+        ),
     )
 
 
@@ -103,12 +121,12 @@ def importing(
     check: MadeUpCheck | None = None,
     clock: Clock | None = None,
 ) -> Importing:
-    sealer, told = a_sealer(), acted or Recorded()
+    sealer, told, made = a_sealer(), acted or Recorded(), check or MadeUpCheck()
     return Importing(
         store=PostgresImports(database),
-        desks=desks(database, sealer, told),
-        rehearsed=desks(database, sealer, unrecorded),
-        check=check or MadeUpCheck(),
+        desks=desks(database, sealer, told, keep=made.keep),
+        rehearsed=desks(database, sealer, unrecorded, keep=made.keep),
+        check=made,
         faces=lambda: KnownFaces(PostgresTemplateFeed(database), sealer, MODEL, lambda _n: THRESHOLD),
         clock=clock or FakeClock(),
         acted=told,

@@ -69,7 +69,7 @@ async def test_everybody_is_created_enrolled_and_recorded_once(site: Database, t
     assert states(lines) == ["created"] * 5
     assert [line.line for line in lines] == [2, 3, 4, 5, 6]
     assert await rows(site) == {"people": 5, "consents": 5, "templates": 5, "person_profiles": 5}
-    assert [told.of(a) for a in ("person.create", "consent.record", "person.enrol")] == [5, 5, 5]
+    assert [told.of(a) for a in ("person.create", "consent.record", "templates.enrol")] == [5, 5, 5]
     assert [told.of(a) for a in ("import.begin", "import.finish")] == [1, 1]
 
 

@@ -2,15 +2,54 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.domain.accounts import Actor
-from gateway.domain.enrolment import SealedTemplate
-from gateway.domain.errors import EnrolmentRefused
-from gateway.domain.ids import ModelId, PersonId
+from gateway.domain.ids import PersonId
 from gateway.domain.imports import ConsentNote
-from gateway.ports import ConsentDesk, ConsentStore, Judged, Sealer, StaffDesk, TemplateDesk, TemplateStore
-from gateway.services.roster import to_bytes
+from gateway.domain.query import Query
+from gateway.domain.staff import Change, NewPerson, Page, StaffRecord
+from gateway.ports.imports import ConsentNotes
+from gateway.services.enrolment import Look
 from gateway.services.witness import Acted
+
+
+class StaffDesk(Protocol):
+    """People as HR changes them, each change on record; ``services.staff.Staff``."""
+
+    async def find(self, query: Query) -> Page:
+        """Those who match."""
+        ...
+
+    async def create(self, actor: Actor, person: NewPerson) -> StaffRecord:
+        """Add a person. Raises InvalidInput, Rejected."""
+        ...
+
+    async def change(
+        self, actor: Actor, person_id: PersonId, change: Change, expected_version: int | None = None
+    ) -> StaffRecord:
+        """Set the named fields. Raises InvalidInput, Rejected (code "version_differs")."""
+        ...
+
+
+class ConsentDesk(Protocol):
+    """Consents to face recognition."""
+
+    async def in_force(self, person_id: PersonId) -> ConsentNote | None:
+        """The latest one that is in force and has a version, as a staff file would state it."""
+        ...
+
+    async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
+        """Put one on record. Raises InvalidInput (code "no_such_consent_text")."""
+        ...
+
+
+class TemplateDesk(Protocol):
+    """Templates of one person. The photographs were judged, and compared with everybody, by the caller."""
+
+    async def put(self, actor: Actor, person_id: PersonId, looks: Sequence[Look]) -> None:
+        """Replace the person's templates. Raises EnrolmentRefused (code "no_consent", "person_left")."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +63,9 @@ class Desks:
 
 @dataclass(frozen=True, slots=True)
 class Consents:
-    """``ports.ConsentDesk``."""
+    """``ConsentDesk`` over the consents in the database."""
 
-    store: ConsentStore
+    store: ConsentNotes
     acted: Acted
 
     async def in_force(self, person_id: PersonId) -> ConsentNote | None:
@@ -35,47 +74,12 @@ class Consents:
 
     async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
         """Put a consent on record. Raises InvalidInput (code "no_such_consent_text")."""
-        await self.store.add(person_id, note, actor.id)
-        after = {
-            "version": note.version,
-            "given_on": note.given_on.isoformat(),
-            "how": note.how.value,
-        }
-        await self.acted(actor, "consent.record", person_id=person_id, after={**after})
 
+        async def told() -> None:
+            after = {"version": note.version, "given_on": note.given_on.isoformat(), "how": note.how.value}
+            await self.acted(actor, "consent.record", person_id=person_id, after={**after})
 
-@dataclass(frozen=True, slots=True)
-class Templates:
-    """``ports.TemplateDesk``."""
-
-    store: TemplateStore
-    sealer: Sealer
-    model_id: ModelId
-    acted: Acted
-
-    async def put(self, actor: Actor, person_id: PersonId, photographs: Sequence[Judged]) -> None:
-        """Replace a person's templates. Raises InvalidInput (code "no_consent")."""
-        key = await self.store.key(person_id)
-        sealed = []
-        for photograph in photographs:
-            face = photograph.face
-            if face.embedding is None:
-                raise EnrolmentRefused(f"{photograph.name}: the face cannot be aligned", code="landmarks")
-            sealed.append(
-                SealedTemplate(
-                    model_id=self.model_id,
-                    sealed=self.sealer.seal(key, person_id, self.model_id, to_bytes(face.embedding)),
-                    quality=face.quality.score,
-                )
-            )
-        await self.store.replace(person_id, sealed)
-        quality = min(t.quality for t in sealed)
-        await self.acted(
-            actor,
-            "person.enrol",
-            person_id=person_id,
-            after={"templates": len(sealed), "quality": round(quality, 3)},
-        )
+        await self.store.add(person_id, note, actor.id, told)
 
 
 async def unrecorded(actor: Actor, action: str, **what: object) -> None:

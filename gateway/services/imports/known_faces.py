@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from gateway.domain.errors import EnrolmentRefused, SealBroken
 from gateway.domain.faces import Embedding
 from gateway.domain.ids import ModelId, PersonId
-from gateway.ports import Sealer, StoredTemplate, TemplateFeed
+from gateway.ports import Sealer, TemplateFeed
+from gateway.ports.imports import StoredTemplate
+from gateway.services.enrolment import compare
 from gateway.services.roster import from_bytes
 
 _log = structlog.get_logger(__name__)
@@ -64,15 +66,10 @@ class KnownFaces:
 
     def agree(self, embeddings: Sequence[Embedding], names: Sequence[str]) -> None:
         """Photographs of one person must agree with each other. Raises EnrolmentRefused."""
-        limit = self.threshold(max(1, len(self)))
-        for i, mine in enumerate(embeddings):
-            others = [float(mine @ e) for j, e in enumerate(embeddings) if j != i]
-            if others and max(others) < limit:
-                raise EnrolmentRefused(
-                    f"{names[i]}: does not look like the person in the other photographs; "
-                    "use pictures of one person",
-                    code="photos_disagree",
-                )
+        odd = compare.strangers_among(embeddings, self.threshold(1))
+        if odd:
+            text = "; ".join(f"{names[i]}: {compare.DISAGREES.message}" for i in odd)
+            raise EnrolmentRefused(text, code=compare.DISAGREES.code)
 
     async def check_new(
         self, embeddings: Sequence[Embedding], names: Sequence[str], me: PersonId | None

@@ -7,16 +7,16 @@ from datetime import date
 from typing import Any, Protocol
 
 from gateway.domain.accounts import Actor
-from gateway.domain.enrolment import PhotoFace
-from gateway.domain.errors import EnrolmentRefused, InvalidInput, Rejected
+from gateway.domain.errors import InvalidInput, Rejected
 from gateway.domain.faces import Embedding
 from gateway.domain.ids import PersonId
 from gateway.domain.imports import ConsentNote, LineResult, LineState, StaffLine
 from gateway.domain.query import Compare, Op, Query
 from gateway.domain.staff import Change, NewPerson, StaffRecord
-from gateway.ports import ImportStore, Judged, StaffDesk
-from gateway.services.enrolment import Photo
-from gateway.services.imports.desks import Desks
+from gateway.ports import ImportStore
+from gateway.services.enrolment import Look, Photo
+from gateway.services.enrolment.sealed import embedding_of
+from gateway.services.imports.desks import Desks, StaffDesk
 from gateway.services.imports.known_faces import KnownFaces
 from gateway.services.imports.photos import PhotoBook
 
@@ -28,8 +28,8 @@ _CROSSED = frozenset({"version_differs", "number_taken"})
 class PhotoCheck(Protocol):
     """The rules of a photograph that may become a template."""
 
-    async def check(self, photo: Photo) -> PhotoFace:
-        """The face it would be enrolled with. Raises EnrolmentRefused."""
+    async def check(self, photo: Photo) -> Look:
+        """What a good one shows. Raises EnrolmentRefused."""
         ...
 
 
@@ -60,14 +60,14 @@ class LineWork:
         """
         try:
             self._check_faults(line)
-            judged = await self._judged(line)
+            looks = await self._looks(line)
             for _ in range(_TRIES - 1):
                 try:
-                    return await self._put(line, judged)
+                    return await self._put(line, looks)
                 except Rejected as error:
                     if error.code not in _CROSSED:
                         raise
-            return await self._put(line, judged)
+            return await self._put(line, looks)
         except (InvalidInput, Rejected) as error:
             if error.code == "import_over":
                 raise
@@ -86,37 +86,36 @@ class LineWork:
         if line.consent is not None and line.consent.given_on > self.today:
             raise InvalidInput("consent_given_on: lies in the future", code="bad_consent")
 
-    async def _judged(self, line: StaffLine) -> Sequence[Judged]:
+    async def _looks(self, line: StaffLine) -> Sequence[Look]:
         """The line's photographs, each good enough, all of one person; before anything is locked."""
-        judged = []
+        looks = []
         for name in self.book.of_line(line):
             data = await asyncio.to_thread(self.book.pictures.read, name)
-            face = await self.check.check(Photo(name=name, data=data))
-            judged.append(Judged(name=name, data=data, face=face))
-        self.faces.agree(_embeddings(judged), [j.name for j in judged])
-        return judged
+            looks.append(await self.check.check(Photo(name=name, data=data)))
+        self.faces.agree(_embeddings(looks), _names(looks))
+        return looks
 
-    async def _put(self, line: StaffLine, judged: Sequence[Judged]) -> LineResult:
+    async def _put(self, line: StaffLine, looks: Sequence[Look]) -> LineResult:
         known = await by_number(self.desks.staff, line.number)
         try:
             async with self.store.person(self.import_id, self.runner):
                 await self.faces.refresh()
-                who, state = await self._write(line, known, judged)
+                who, state = await self._write(line, known, looks)
                 if not self.rehearsal:
                     return await self._noted(line, state)
                 raise _TakenBackError
         except _TakenBackError:
             if state in {LineState.CREATED, LineState.ENROLLED}:
-                self.faces.pretend(who, line.number, _embeddings(judged))
+                self.faces.pretend(who, line.number, _embeddings(looks))
             return await self._noted(line, state)
 
     async def _write(
-        self, line: StaffLine, known: StaffRecord | None, judged: Sequence[Judged]
+        self, line: StaffLine, known: StaffRecord | None, looks: Sequence[Look]
     ) -> tuple[PersonId, LineState]:
         me = known.person_id if known else None
-        same = me is not None and await self.faces.holds(me, _embeddings(judged))
-        if judged and not same:
-            await self.faces.check_new(_embeddings(judged), [j.name for j in judged], me)
+        same = me is not None and await self.faces.holds(me, _embeddings(looks))
+        if looks and not same:
+            await self.faces.check_new(_embeddings(looks), _names(looks), me)
         staff = self.desks.staff
         if known is None:
             person, state = await staff.create(self.actor, new_person(line)), LineState.CREATED
@@ -129,8 +128,8 @@ class LineWork:
         if line.consent is not None and await self._consent_is_new(person.person_id, line.consent):
             await self.desks.consents.record(self.actor, person.person_id, line.consent)
             state = LineState.CHANGED if state is LineState.UNCHANGED else state
-        if judged and not same:
-            await self.desks.templates.put(self.actor, person.person_id, judged)
+        if looks and not same:
+            await self.desks.templates.put(self.actor, person.person_id, looks)
             state = state if state is LineState.CREATED else LineState.ENROLLED
         return person.person_id, state
 
@@ -167,10 +166,9 @@ def differences(line: StaffLine, known: StaffRecord) -> dict[str, Any]:
     return {name: value for name, value in line.values.items() if getattr(known, name) != value}
 
 
-def _embeddings(judged: Sequence[Judged]) -> list[Embedding]:
-    found = []
-    for one in judged:
-        if one.face.embedding is None:
-            raise EnrolmentRefused(f"{one.name}: the face cannot be aligned", code="landmarks")
-        found.append(one.face.embedding)
-    return found
+def _embeddings(looks: Sequence[Look]) -> list[Embedding]:
+    return [embedding_of(look) for look in looks]
+
+
+def _names(looks: Sequence[Look]) -> list[str]:
+    return [look.judged.name for look in looks]
