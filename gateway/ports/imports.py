@@ -48,9 +48,10 @@ class ImportStore(Protocol):
         """
         ...
 
-    def person(self, import_id: str, runner: str) -> AbstractAsyncContextManager[None]:
+    def person(self, import_id: str, runner: str, *, keep: bool) -> AbstractAsyncContextManager[None]:
         """One transaction over all stores of this database, the roster locked from its start.
 
+        Without ``keep`` it is taken back at its end: all checks were made, and nothing happened.
         Raises Rejected (code "import_over") when the import was cancelled or taken over.
         """
         ...
@@ -79,7 +80,7 @@ class ImportStore(Protocol):
         ...
 
     async def cancel(self, import_id: str) -> ImportRecord:
-        """Stop before the next line. Raises InvalidInput (code "no_such_import"), Rejected ("import_over")."""
+        """Stop before the next line. Raises InvalidInput ("no_such_import"), Rejected ("import_over")."""
         ...
 
 

@@ -1,10 +1,10 @@
 """Files sealed while they arrive: uploads wait on disk without a plain byte of them.
 
 A file is ``magic (8) || chunk || chunk …``; a chunk is 64 KiB of the content (the last one less) under
-AES-256-GCM with its 16-byte tag. The key is made for this one file, so that the nonce can be the chunk's number
-and whether it is the last one (the STREAM construction of Hoang, Reyhanitabar, Rogaway, Vizár 2015): chunks
-that are altered, exchanged, left out or cut off do not open. The key itself is wrapped under a key of the site
-and kept elsewhere (with the import): destroying either makes the file unreadable.
+AES-256-GCM with its 16-byte tag. The key is made for this one file, so that the nonce can be the chunk's
+number and whether it is the last one (the STREAM construction of Hoang, Reyhanitabar, Rogaway, Vizár 2015):
+chunks that are altered, exchanged, left out or cut off do not open. The key itself is wrapped under a key of
+the site and kept elsewhere (with the import): destroying either makes the file unreadable.
 """
 
 import asyncio

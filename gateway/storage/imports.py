@@ -23,7 +23,10 @@ SELECT i.*, (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
 ) c) AS counts
 FROM imports i
 """
-_OVER = "finished_at IS NOT NULL"
+
+
+class _TakenBackError(Exception):
+    """Ends a rehearsal's transaction."""
 
 
 @dataclass(slots=True)
@@ -36,7 +39,7 @@ class PostgresImports:
         """A new import, waiting. Raises Rejected (code "too_many_imports")."""
         async with self.database.transaction() as db:
             await db.execute("LOCK TABLE imports IN SHARE ROW EXCLUSIVE MODE")
-            unfinished = await db.fetchval(f"SELECT count(*) FROM imports WHERE NOT ({_OVER})")  # noqa: S608
+            unfinished = await db.fetchval("SELECT count(*) FROM imports WHERE finished_at IS NULL")
             if unfinished >= MOST_UNFINISHED:
                 raise Rejected(
                     f"{unfinished} imports are unfinished; wait for them, or cancel one",
@@ -83,7 +86,7 @@ class PostgresImports:
         """Waiting or running ones whose files a gateway holds, oldest first."""
         async with self.database.connection() as db:
             rows = await db.fetch(
-                _COLUMNS + f"WHERE gateway_id = $1 AND NOT ({_OVER}) ORDER BY created_at, import_id",
+                _COLUMNS + "WHERE gateway_id = $1 AND finished_at IS NULL ORDER BY created_at, import_id",
                 gateway_id,
             )
         return [_record(row) for row in rows]
@@ -107,7 +110,8 @@ class PostgresImports:
         """Take an import over; see ``ports.ImportStore``."""
         async with self.database.transaction() as db:
             dry_run = await db.fetchval(
-                f"UPDATE imports SET state = 'running', runner = $2 WHERE import_id = $1 AND NOT ({_OVER}) "  # noqa: S608
+                "UPDATE imports SET state = 'running', runner = $2 "
+                "WHERE import_id = $1 AND finished_at IS NULL "
                 "RETURNING dry_run",
                 _uuid(import_id),
                 UUID(runner),
@@ -120,12 +124,15 @@ class PostgresImports:
         return frozenset(row["line"] for row in rows)
 
     @contextlib.asynccontextmanager
-    async def person(self, import_id: str, runner: str) -> AsyncIterator[None]:
+    async def person(self, import_id: str, runner: str, *, keep: bool) -> AsyncIterator[None]:
         """One transaction over all stores of this database; see ``ports.ImportStore``."""
-        async with self.database.together() as db:
-            await db.execute(LOCK_ROSTER)  # first of all locks
-            await _hold(db, import_id, runner)
-            yield
+        with contextlib.suppress(_TakenBackError):
+            async with self.database.together() as db:
+                await db.execute(LOCK_ROSTER)  # first of all locks
+                await _hold(db, import_id, runner)
+                yield
+                if not keep:
+                    raise _TakenBackError
 
     async def note(self, import_id: str, runner: str, result: LineResult) -> None:
         """What became of a line."""
@@ -150,7 +157,8 @@ class PostgresImports:
         async with self.database.connection() as db:
             rows = await db.fetch(
                 "SELECT line, number, state, code, message FROM import_lines "
-                "WHERE import_id = $1 AND line > $2 AND ($4::text IS NULL OR state = $4) ORDER BY line LIMIT $3",
+                "WHERE import_id = $1 AND line > $2 AND ($4::text IS NULL OR state = $4) "
+                "ORDER BY line LIMIT $3",
                 _uuid(import_id),
                 after,
                 limit,
@@ -180,8 +188,9 @@ class PostgresImports:
         """The end. An import that is over, or was taken over, stays as it is."""
         async with self.database.connection() as db:
             await db.execute(
-                "UPDATE imports SET state = $3, finished_at = now(), files = '{}', "  # noqa: S608
-                f"notes = notes || $4::text[], code = $5, why = $6 WHERE import_id = $1 AND runner = $2 AND NOT ({_OVER})",
+                "UPDATE imports SET state = $3, finished_at = now(), files = '{}', "
+                "notes = notes || $4::text[], code = $5, why = $6 "
+                "WHERE import_id = $1 AND runner = $2 AND finished_at IS NULL",
                 _uuid(import_id),
                 UUID(runner),
                 state.value,
@@ -194,8 +203,8 @@ class PostgresImports:
         """Stop before the next line. Raises InvalidInput ("no_such_import"), Rejected ("import_over")."""
         async with self.database.connection() as db:
             done = await db.execute(
-                "UPDATE imports SET state = 'cancelled', finished_at = now(), files = '{}' "  # noqa: S608
-                f"WHERE import_id = $1 AND NOT ({_OVER})",
+                "UPDATE imports SET state = 'cancelled', finished_at = now(), files = '{}' "
+                "WHERE import_id = $1 AND finished_at IS NULL",
                 _uuid(import_id),
             )
         found = await self.get(import_id)

@@ -207,7 +207,7 @@ async def test_whoever_was_taken_for_dead_writes_nothing_more(site: Database, tm
     with pytest.raises(Rejected):
         await store.note(record.import_id, old, late)
     with pytest.raises(Rejected):
-        async with store.person(record.import_id, old):
+        async with store.person(record.import_id, old, keep=True):
             pass
     await store.finish(record.import_id, old, ImportState.FAILED, code="x", why="x")
     assert (await store.get(record.import_id)).state is ImportState.RUNNING

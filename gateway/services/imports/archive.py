@@ -148,7 +148,7 @@ def _check_size(entry: Entry, name: str) -> None:
     if entry.unpacked > MOST_ENTRY_BYTES:
         raise refuse(
             "zip_entry_too_large",
-            f"has {_shown(name)} with {entry.unpacked / 1e6:.0f} MB, {MOST_ENTRY_BYTES / 1e6:.0f} are allowed",
+            f"has {_shown(name)} with {entry.unpacked / 1e6:.0f} MB, more than {MOST_ENTRY_BYTES / 1e6:.0f}",
         )
     if entry.method == _STORED and entry.packed != entry.unpacked:
         raise refuse("zip_damaged", f"stores {_shown(name)} with two different sizes")

@@ -3,12 +3,12 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
-from gateway.domain.enrolment import FacesInPicture
+from gateway.domain.enrolment import FacesInPicture, PhotoFace
 from gateway.domain.faces import Image
 from gateway.domain.ids import ModelId
 from gateway.ports import FaceAnalyser
@@ -56,6 +56,10 @@ class QuietAnalyser:
         """Use an analyser that nobody else uses."""
         self._analyser, self._background = analyser, background
         self.model_id: ModelId = analyser.model_id
+
+    def photograph(self, data: bytes) -> Sequence[PhotoFace]:
+        """Faces of an encoded picture, largest first. Raises InvalidInput."""
+        return self._background.do(self._analyser.photograph, data)
 
     def look(self, data: bytes) -> FacesInPicture:
         """What an encoded picture shows. Raises InvalidInput."""

@@ -59,7 +59,10 @@ def examine(staff: BinaryIO | None, photos: BinaryIO | Pictures | None) -> Given
 
 @contextlib.contextmanager
 def from_disk(staff: Path, photos: Path | None) -> Iterator[Given]:
-    """An operator's own files: a staff file or an export, a folder or a ZIP. Blocking. Raises InvalidInput."""
+    """An operator's own files: a staff file or an export, a folder or a ZIP. Blocking.
+
+    Raises InvalidInput.
+    """
     with contextlib.ExitStack() as open_files:
 
         def opened(path: Path) -> BinaryIO:

@@ -33,10 +33,6 @@ class PhotoCheck(Protocol):
         ...
 
 
-class _TakenBackError(Exception):
-    """Ends a rehearsal's transaction."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineWork:
     """One import's way with a line."""
@@ -97,17 +93,14 @@ class LineWork:
 
     async def _put(self, line: StaffLine, looks: Sequence[Look]) -> LineResult:
         known = await by_number(self.desks.staff, line.number)
-        try:
-            async with self.store.person(self.import_id, self.runner):
-                await self.faces.refresh()
-                who, state = await self._write(line, known, looks)
-                if not self.rehearsal:
-                    return await self._noted(line, state)
-                raise _TakenBackError
-        except _TakenBackError:
-            if state in {LineState.CREATED, LineState.ENROLLED}:
-                self.faces.pretend(who, line.number, _embeddings(looks))
-            return await self._noted(line, state)
+        async with self.store.person(self.import_id, self.runner, keep=not self.rehearsal):
+            await self.faces.refresh()
+            who, state = await self._write(line, known, looks)
+            if not self.rehearsal:
+                return await self._noted(line, state)
+        if state in {LineState.CREATED, LineState.ENROLLED}:
+            self.faces.pretend(who, line.number, _embeddings(looks))
+        return await self._noted(line, state)
 
     async def _write(
         self, line: StaffLine, known: StaffRecord | None, looks: Sequence[Look]

@@ -85,8 +85,11 @@ class PhotoBook:
 
     @classmethod
     def of(cls, pictures: Pictures, numbers: Iterable[str]) -> "PhotoBook":
-        """Sort all pictures out. ``numbers`` are those of the staff file: ``E1-2.jpg`` is the second
-        photograph of E1, unless there is somebody with the number E1-2."""
+        """Sort all pictures out.
+
+        ``numbers`` are those of the staff file: ``E1-2.jpg`` is the second photograph of E1, unless there is
+        somebody with the number E1-2.
+        """
         known = frozenset(numbers)
         paths: set[str] = set()
         by_tail: dict[str, list[str]] = {}

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -91,7 +91,9 @@ class Imports:
             return
         async with self.store.only_one() as mine:
             if mine:
-                await self.importing.carry_out(todo[0], self._opened)
+                await self.importing.carry_out(
+                    todo[0], lambda record: self.opened(record.import_id, record.files)
+                )
                 self._wake.set()
 
     async def _forget(self, unfinished: frozenset[str]) -> None:
@@ -108,14 +110,15 @@ class Imports:
             _log.info("uploads_destroyed", count=swept)
 
     @contextlib.asynccontextmanager
-    async def _opened(self, record: ImportRecord) -> AsyncIterator[Given]:
+    async def opened(self, import_id: str, keys: Mapping[str, bytes]) -> AsyncIterator[Given]:
+        """Both files of an upload, checked. Raises InvalidInput, SealBroken, Unavailable."""
         async with contextlib.AsyncExitStack() as opened:
 
             async def file(kind: str) -> BinaryIO | None:
-                name = _name(record.import_id, kind)
-                if name not in record.files:
+                name = _name(import_id, kind)
+                if name not in keys:
                     return None
-                found = await self.files.open(name, record.files[name])
+                found = await self.files.open(name, keys[name])
                 opened.callback(found.close)
                 return found
 
@@ -192,14 +195,8 @@ class Upload:
         return record
 
     async def _examined(self) -> Given:
-        files: dict[str, BinaryIO | None] = {STAFF: None, PHOTOS: None}
-        with contextlib.ExitStack() as opened:
-            for kind in files:
-                name = _name(self._import_id, kind)
-                if name in self._keys:
-                    files[kind] = await self._imports.files.open(name, self._keys[name])
-                    opened.callback(files[kind].close)  # type: ignore[union-attr]
-            return await asyncio.to_thread(examine, files[STAFF], files[PHOTOS])
+        async with self._imports.opened(self._import_id, self._keys) as given:
+            return given
 
 
 def _name(import_id: str, kind: str) -> str:
