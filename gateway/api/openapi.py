@@ -12,6 +12,7 @@ from gateway.api.routing import Route
 
 _GENERAL = ("bad_request", "unauthenticated", "forbidden", "too_many_requests", "unavailable", "internal")
 _PUBLIC = ("bad_request", "too_many_requests", "unavailable", "internal")
+_HEADERS = {"Idempotency-Key": "^[!-~]{1,255}$", "If-Match": r'^(\*|"v[0-9]{1,18}")$'}
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ETAG = {"description": "The version, for If-Match and If-None-Match.", "schema": {"type": "string"}}
@@ -119,8 +120,7 @@ def _parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]
 
 def _header(name: str, description: str, *, required: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
-    if name == "Idempotency-Key":
-        schema |= {"pattern": "^[!-~]{1,255}$"}
+    schema["pattern"] = _HEADERS[name]
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
 
 
@@ -161,7 +161,8 @@ def _responses(route: Route) -> dict[str, Any]:
         good["content"] = {"application/json": {"schema": {"$ref": _REF.format(name=route.answer.__name__)}}}
         good["headers"] = {"ETag": _ETAG} if route.conditional or "ETag" in route.description else {}
     elif route.produces != "application/json":
-        good["content"] = {route.produces: {"schema": {"type": "string"}}}
+        kind = "object" if route.produces.endswith("json") else "string"
+        good["content"] = {route.produces: {"schema": {"type": kind}}}
     elif status == 200:
         status = 204
     found = {str(status): {k: v for k, v in good.items() if v}}

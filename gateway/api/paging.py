@@ -35,9 +35,9 @@ def cursor_of(sort: str, *, descending: bool, last: tuple[Value, str] | None) ->
 
 
 def place_of(cursor: str, sort: str, *, descending: bool) -> tuple[Value, str]:
-    """Inverse of ``cursor_of``. Raises InvalidInput (code "bad_cursor")."""
+    """Inverse of ``cursor_of``. Raises InvalidInput (code "no_such_page")."""
     wrong = InvalidInput(
-        "cursor: not one of ours, or of another order; start again without it", code="bad_cursor"
+        "cursor: not one of ours, or of another order; start again without it", code="no_such_page"
     )
     if len(cursor) > _MOST:
         raise wrong

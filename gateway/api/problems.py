@@ -37,7 +37,7 @@ STATUS: Mapping[str, int] = {
     "version_differs": 412,
     "too_large": 413,
     "unsupported_media_type": 415,
-    "idempotency_key_reused": 422,
+    "idempotency_key_reused": 409,
     "condition_needed": 428,
     "too_many_requests": 429,
     "no_consent": 409,

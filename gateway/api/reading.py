@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -34,10 +35,17 @@ def query_of(route: Route, request: web.Request) -> Any:
         else:
             given[name] = values[0]
     try:
-        return msgspec.convert(given, route.query, strict=False)
+        asked = msgspec.convert(given, route.query, strict=False)
     except msgspec.ValidationError as error:
         what, where = _said(error)
         raise Refusal(f"query: {what}", faults=[Fault(pointer=f"query{where}", detail=what)]) from None
+    for name, text in given.items():
+        value = getattr(asked, name, "")
+        if value is None:  # "null" is no value: what is not asked is left out
+            raise Refusal(f"{name} is given without a value; leave it out", faults=_fault("query", name))
+        if isinstance(value, datetime) and "T" not in str(text).upper():  # a number is no time here
+            raise Refusal(f"{name} is not a time of RFC 3339", faults=_fault("query", name))
+    return asked
 
 
 async def body_of(route: Route, request: web.Request) -> Any:
@@ -79,7 +87,7 @@ def etag(version: int) -> str:
 def if_match(route: Route, headers: Mapping[str, str]) -> int | None:
     """The version in If-Match; None for ``*`` or none given.
 
-    Raises Refusal (code "condition_needed", or "version_differs" for a tag that is not ours).
+    Raises Refusal (code "condition_needed", or "bad_request" for a tag that is not ours).
     """
     given = headers.get("If-Match")
     if given is None:
@@ -94,7 +102,10 @@ def if_match(route: Route, headers: Mapping[str, str]) -> int | None:
         return None
     match = _TAG.fullmatch(given.strip())
     if match is None:
-        raise Refusal("If-Match holds no ETag of ours; read it again", code="version_differs")
+        raise Refusal(
+            'If-Match holds no ETag of ours, as "v12"; read it again',
+            faults=[Fault(pointer="header/If-Match", detail="not taken")],
+        )
     return int(match[1])
 
 

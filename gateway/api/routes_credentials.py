@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.routes_people import READERS, WRITERS
 from gateway.api.routing import Answer, Call, Route
-from gateway.domain.credentials import Card
+from gateway.domain.credentials import CARD, EASY_PINS, PIN, Card
 from gateway.domain.errors import InvalidInput
 from gateway.domain.ids import PersonId
+from gateway.domain.staff import TEXT
 from gateway.services.credentials import Credentials
 
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -22,9 +23,9 @@ class CardIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A card. Its number is not kept."""
 
     number: Annotated[
-        str, Meta(min_length=4, max_length=200, description="As a reader gives it, hexadecimal.")
+        str, Meta(max_length=200, pattern=CARD, description="As a reader gives it, hexadecimal.")
     ]
-    label: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$")]
+    label: Annotated[str, Meta(min_length=1, max_length=100, pattern=TEXT)]
     expires_at: Moment | None = None
 
 
@@ -54,13 +55,15 @@ class CardsOut(msgspec.Struct, frozen=True, kw_only=True):
 class PinIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new PIN."""
 
-    pin: Annotated[str, Meta(min_length=4, max_length=12, pattern="^[0-9]+$")]
+    pin: Annotated[
+        str, Meta(pattern=PIN, extra_json_schema={"not": {"anyOf": [{"pattern": p} for p in EASY_PINS]}})
+    ]
 
 
 class PinOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether there is a PIN."""
+    """That there is a PIN, and since when."""
 
-    set_at: datetime | None
+    set_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ class CredentialRoutes:
                 handler=self.read_pin,
                 summary="Whether a person has a PIN",
                 answer=PinOut,
-                errors=nobody,
+                errors=("no_such_pin", *nobody),
                 **read,
             ),
             Route(
@@ -158,8 +161,6 @@ class CredentialRoutes:
     async def change_card(self, call: Call) -> CardOut:
         """Set what is named."""
         given: CardPatch = call.body
-        if given.blocked is UNSET and given.expires_at is UNSET:
-            raise InvalidInput("nothing to change is named in the body", code="bad_request")
         now = next(
             (c for c in await self.credentials.cards(_person(call)) if c.card_id == call.path["card_id"]),
             None,
@@ -182,7 +183,10 @@ class CredentialRoutes:
 
     async def read_pin(self, call: Call) -> PinOut:
         """When it was set."""
-        return PinOut(set_at=await self.credentials.pin_set_at(_person(call)))
+        at = await self.credentials.pin_set_at(_person(call))
+        if at is None:
+            raise InvalidInput("this person has no PIN", code="no_such_pin")
+        return PinOut(set_at=at)
 
     async def set_pin(self, call: Call) -> Answer:
         """Set it."""

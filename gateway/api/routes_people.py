@@ -11,21 +11,24 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.api.paging import cursor_of, place_of
 from gateway.api.routing import Answer, Call, Route
 from gateway.domain.accounts import Role
-from gateway.domain.errors import InvalidInput
 from gateway.domain.ids import PersonId
 from gateway.domain.people import PersonStatus
 from gateway.domain.query import Both, Compare, Either, Op, Query, Where
-from gateway.domain.staff import TEXTS, Change, NewPerson, StaffRecord
+from gateway.domain.staff import TEXT, TEXTS, Change, NewPerson, StaffRecord
 from gateway.services.staff import Staff
 
 WRITERS = frozenset({Role.HR, Role.ADMINISTRATOR})
 READERS = WRITERS | {Role.AUDITOR}
 
-Short = Annotated[str, Meta(min_length=1, max_length=100)]
-Number = Annotated[str, Meta(min_length=1, max_length=64, description="Staff number; one person's alone.")]
-Name = Annotated[str, Meta(min_length=1, max_length=200, description="As it is shown to HR and guards.")]
-UserName = Annotated[str, Meta(min_length=1, max_length=200)]
-Email = Annotated[str, Meta(min_length=1, max_length=254)]
+Short = Annotated[str, Meta(pattern=TEXT, min_length=1, max_length=100)]
+Number = Annotated[
+    str, Meta(pattern=TEXT, min_length=1, max_length=64, description="Staff number; one person's alone.")
+]
+Name = Annotated[
+    str, Meta(pattern=TEXT, min_length=1, max_length=200, description="As it is shown to HR and guards.")
+]
+UserName = Annotated[str, Meta(pattern=TEXT, min_length=1, max_length=200)]
+Email = Annotated[str, Meta(pattern=TEXT, min_length=1, max_length=254)]
 ProfileKey = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 ProfileKeys = Annotated[list[ProfileKey], Meta(max_length=100, description="Keys of access profiles held.")]
 Extended = Annotated[bool, Meta(description="Needs longer at the door.")]
@@ -119,7 +122,7 @@ class PeopleQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sort: Sort = "name"
     order: Literal["asc", "desc"] = "asc"
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: Annotated[str, Meta(max_length=1000)] | None = None
+    cursor: Annotated[str, Meta(max_length=1000, pattern="^[A-Za-z0-9_-]+$")] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ class PeopleRoutes:
                 scope="people:read",
                 query=PeopleQuery,
                 answer=PeopleOut,
-                errors=("bad_cursor",),
+                errors=("no_such_page",),
                 **common,
             ),
             Route(
@@ -247,8 +250,6 @@ def _answer(record: StaffRecord) -> Answer:
 
 def _given(patch: PersonPatch) -> Mapping[str, Any]:
     values = {n: v for n, v in msgspec.structs.asdict(patch).items() if v is not UNSET}
-    if not values:
-        raise InvalidInput("nothing to change is named in the body", code="bad_request")
     if "profiles" in values:
         values["profiles"] = frozenset(values["profiles"])
     return values

@@ -10,13 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.routes_people import READERS, WRITERS, ProfileKey
 from gateway.api.routing import EVERY_ROLE, Answer, Call, Route
-from gateway.domain.errors import InvalidInput
 from gateway.domain.ids import AccessPointId
-from gateway.domain.staff import NewProfile, ProfileChange, ProfileRecord
+from gateway.domain.staff import TEXT, NewProfile, ProfileChange, ProfileRecord
 from gateway.services.staff import Profiles
 
-Label = Annotated[str, Meta(min_length=1, max_length=200)]
-Points = Annotated[list[Annotated[str, Meta(max_length=63)]], Meta(max_length=1000)]
+Label = Annotated[str, Meta(pattern=TEXT, min_length=1, max_length=200)]
+Points = Annotated[list[Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]], Meta(max_length=1000)]
 
 
 class ProfileIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,8 +160,6 @@ class ProfileRoutes:
     async def change_profile(self, call: Call) -> Answer:
         """Set what is named."""
         given: ProfilePatch = call.body
-        if given.name is UNSET and given.access_points is UNSET:
-            raise InvalidInput("nothing to change is named in the body", code="bad_request")
         change = ProfileChange(
             name=None if given.name is UNSET else given.name,
             access_points=None

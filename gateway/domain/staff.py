@@ -21,6 +21,9 @@ TEXTS: Mapping[str, int] = {
 }
 """Text fields that HR sets and how long each may be. They identify a person: sealed in the record."""
 
+TEXT = r"^[^\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ufeff]*$"
+"""No control characters, and none that turn or hide the text around them on a guard's screen."""
+
 FIELDS = frozenset(TEXTS) | {
     "person_id",
     "status",

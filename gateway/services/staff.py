@@ -1,5 +1,6 @@
 """Adding, changing and removing people and access profiles: checked, recorded, then visible at every door."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +12,7 @@ from gateway.domain.ids import AccessPointId, PersonId
 from gateway.domain.people import PersonStatus
 from gateway.domain.query import Query
 from gateway.domain.staff import (
+    TEXT,
     TEXTS,
     Change,
     NewPerson,
@@ -125,8 +127,8 @@ def check_texts(values: Mapping[str, Any]) -> None:
             if name in {"number", "name"} and name in values:
                 wrong.append(f"{name}: is needed")
             continue
-        if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
-            wrong.append(f"{name}: needs 1 to {longest} printable characters")
+        if not isinstance(value, str) or not value or len(value) > longest or not re.search(TEXT, value):
+            wrong.append(f"{name}: needs 1 to {longest} characters, none of them control characters")
     if wrong:
         raise InvalidInput("; ".join(wrong), code="bad_text")
 

@@ -125,7 +125,7 @@ class Condition:
 def ordered(query: Query, condition: Condition) -> tuple[str, str, str]:
     """What is sorted by, a further condition that leaves out what was seen, and ORDER BY.
 
-    Raises InvalidInput (code "bad_sort", "bad_cursor").
+    Raises InvalidInput (code "bad_sort", "no_such_page").
     """
     column = _sort_column(query.sort)
     way, beyond = ("DESC", "<") if query.descending else ("ASC", ">")
@@ -161,4 +161,4 @@ def _checked(name: str, value: Value) -> Value:
 
 
 def _foreign_cursor() -> InvalidInput:
-    return InvalidInput("the cursor is not one of ours, or of another order", code="bad_cursor")
+    return InvalidInput("the cursor is not one of ours, or of another order", code="no_such_page")
