@@ -30,6 +30,7 @@ from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
+from gateway.vision.manifest import Manifest
 from gateway.vision.photo import PhotoAnalyser
 
 _log = structlog.get_logger(__name__)
@@ -138,17 +139,25 @@ async def sealer(site: Site, people: Stores) -> AesGcmSealer:
     return AesGcmSealer(await asyncio.to_thread(master_key.read_or_make, path, in_use=in_use))
 
 
-def enrolment_engine(site: Site) -> FaceEngine:
+def enrolment_engine(site: Site, manifest: Manifest | None = None) -> FaceEngine:
     """The engine that judges photographs. Blocking. Raises ModelMissing."""
     return FaceEngine.load(
         models_folder(site),
         threads=max(1, os.cpu_count() or 1),
         min_eye_distance_px=max(ENROL_EYE_PX, site.recognition.min_eye_distance_px),
+        manifest=manifest,
     )
 
 
 def enrolment(
-    site: Site, kept: Stores, seal: AesGcmSealer, engine: FaceEngine, roster: RosterSync, record: Acts
+    site: Site,
+    kept: Stores,
+    seal: AesGcmSealer,
+    engine: FaceEngine,
+    roster: RosterSync,
+    record: Acts,
+    *,
+    live_threshold: float = 1.0,
 ) -> Enrolment:
     """Enrolment over stores, sealer and an engine of its own."""
     manifest = models.manifest(models_folder(site))
@@ -162,6 +171,7 @@ def enrolment(
         threshold=lambda templates: manifest.threshold(target, templates),
         record=record,
         keep_photographs=site.enrolment.keep_photographs,
+        live_threshold=live_threshold,
     )
 
 

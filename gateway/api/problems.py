@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.domain.errors import EnrolmentRefused, GatewayError, InvalidInput, Rejected, Unavailable
+from gateway.services.enrolment import PhotographsRefused
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:facegate:problem:"
@@ -45,12 +46,14 @@ STATUS: Mapping[str, int] = {
 """Where a code says more than its family; ``no_such_…`` is 404, ``…_taken`` 409."""
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong, and where."""
 
     pointer: str
     """RFC 6901, into the body; ``query/NAME`` or ``header/NAME`` for the others."""
     detail: str
+    code: str = ""
+    """Where a thing by itself has one, such as the third photograph of five."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,5 +109,15 @@ def problem_of(error: GatewayError, request_id: str) -> Problem:
         code=error.code,
         detail=own if status == 500 else str(error),
         request_id=request_id,
-        errors=error.faults if isinstance(error, Refusal) else (),
+        errors=_faults(error),
     )
+
+
+def _faults(error: GatewayError) -> Sequence[Fault]:
+    if isinstance(error, PhotographsRefused):
+        return [
+            Fault(pointer=f"/{i}", detail=reason.message, code=reason.code)
+            for i, one in enumerate(error.judged)
+            for reason in one.reasons
+        ]
+    return error.faults if isinstance(error, Refusal) else ()

@@ -1,4 +1,4 @@
-"""``facegate models pull | list | verify | add``."""
+"""``facegate models pull | list | verify | use | add | migrate``."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,6 +7,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from gateway.cli.migrate_command import migrate
 
 _folder = click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Default: this installation's."
@@ -70,6 +72,20 @@ def verify(folder: Path | None) -> None:
         wrong += state != "ok"
     if wrong:
         raise SystemExit(1)
+
+
+models.add_command(migrate)
+
+
+@models.command("use")
+@click.argument("name")
+@_folder
+def use(name: str, folder: Path | None) -> None:
+    """Make the embedder NAME the active one, from each gateway's next start on."""
+    from gateway.vision import models as library
+
+    library.use(folder or library.default_folder(), name)
+    click.echo(f"{name} is the active embedder; who has no templates of it is not recognised")
 
 
 @models.command("add")

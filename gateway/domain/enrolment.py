@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,7 +67,7 @@ class PhotoFace:
 
     detection: Detection
     quality: Quality
-    embedding: Embedding | None
+    embedding: Embedding | None = field(repr=False)
     """None when the face is too small or too distorted to align."""
     measures: tuple[Measure, ...] = ()
     live: float | None = None
@@ -85,7 +85,7 @@ class FacesInPicture:
 
     faces: tuple[PhotoFace, ...]
     """Largest first."""
-    clean: bytes
+    clean: bytes = field(repr=False)
     """The picture alone, encoded, without what else its file held."""
     media_type: str
 

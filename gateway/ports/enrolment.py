@@ -1,6 +1,6 @@
 """What enrolment needs from outside: templates and photographs at rest, a camera, the record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.accounts import Actor
@@ -93,9 +93,9 @@ class MigrationStore(Protocol):
         self,
         model_id: ModelId,
         templates: Mapping[PersonId, Sequence[SealedTemplate]],
-        witness: ChangeWitness,
+        witness: Callable[[Sequence[PersonId]], Awaitable[None]],
     ) -> Sequence[PersonId]:
-        """Add the first templates of a model to several people at once; returns to whom.
+        """Add the first templates of a model to several people at once; says to whom.
 
         Left out: who has some of that model by now, lost the photographs they came from, or whose consent
         ended.

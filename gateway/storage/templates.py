@@ -1,7 +1,7 @@
 """Sealed templates of people who are there already, and their change to a new model."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -135,7 +135,7 @@ class PostgresTemplates:
         self,
         model_id: ModelId,
         templates: Mapping[PersonId, Sequence[SealedTemplate]],
-        witness: ChangeWitness,
+        witness: Callable[[Sequence[PersonId]], Awaitable[None]],
     ) -> Sequence[PersonId]:
         """First templates of a model; see ``ports.MigrationStore``."""
         done: list[PersonId] = []
@@ -148,7 +148,7 @@ class PostgresTemplates:
                         await put_templates(db, who, given)
                         done.append(person_id)
                 if done:
-                    await witness()
+                    await witness(done)
         return done
 
     async def finish(self, model_id: ModelId, witness: ChangeWitness) -> int:

@@ -31,13 +31,20 @@ class FaceEngine:
 
     @classmethod
     def load(
-        cls, folder: Path, *, threads: int, detect_px: int = 640, min_eye_distance_px: float = 30.0
+        cls,
+        folder: Path,
+        *,
+        threads: int,
+        detect_px: int = 640,
+        min_eye_distance_px: float = 30.0,
+        manifest: Manifest | None = None,
     ) -> Self:
         """Check every digest, then load. ``threads`` work on one inference. Raises ModelMissing.
 
+        ``manifest`` stands for the folder's own, where another embedder is to be loaded.
         A liveness file that is absent leaves ``has_liveness`` False; one that was altered raises.
         """
-        known = models.manifest(folder)
+        known = manifest or models.manifest(folder)
         detector, embedder, live = known.of("detector"), known.of("embedder"), known.of("liveness")
         return cls(
             model_id=embedder.model_id,

@@ -74,10 +74,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
         Raises ConfigError when the embedder was never calibrated.
         """
+        return self.one_to_one(false_match_rate(false_positive_target, templates))
+
+    def one_to_one(self, rate: float) -> float:
+        """Cosine at which one comparison of two people matches at this rate (FMR). Raises ConfigError."""
         model = self.of("embedder")
         if model.calibration is None:
             raise ConfigError(f"models.toml: {model.name}: has no calibration, so no threshold can be chosen")
-        return model.calibration.threshold(false_match_rate(false_positive_target, templates))
+        return model.calibration.threshold(rate)
+
+    def with_embedder(self, name: str) -> "Manifest":
+        """As if another embedder were the active one. Raises ConfigError when there is none of this name."""
+        changed = msgspec.structs.replace(self, active=self.active | {"embedder": name})
+        changed.of("embedder")
+        return changed
 
 
 def load_manifest(path: Path) -> Manifest:

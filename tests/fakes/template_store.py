@@ -1,7 +1,7 @@
 """Templates and photographs of the people in a ``FakePeopleStore``."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -111,11 +111,11 @@ class FakeTemplateStore:
         self,
         model_id: ModelId,
         templates: Mapping[PersonId, Sequence[SealedTemplate]],
-        witness: ChangeWitness,
+        witness: Callable[[Sequence[PersonId]], Awaitable[None]],
     ) -> Sequence[PersonId]:
         done = [p for p, given in templates.items() if self._may(p, model_id, given)]
         if done:
-            await witness()
+            await witness(done)
         for person_id in done:
             person = self._person(person_id)
             self._set(person, [*person.templates, *templates[person_id]])

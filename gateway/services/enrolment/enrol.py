@@ -99,7 +99,7 @@ class Enrolment:
         "no_photo", "too_many_photos"); InvalidInput (code "no_such_person"); Rejected (code
         "too_many_templates", "roster_changed"); DatabaseUnavailable, JournalUnavailable.
         """
-        await self._standing(person_id)  # before the pictures: without a consent they are not even looked at
+        await self.standing(person_id)  # before the pictures: without a consent they are not even looked at
         return await self._existing(actor, person_id, await self._looks(photos), mode, "photographs")
 
     async def frames(
@@ -116,7 +116,7 @@ class Enrolment:
         ``liveness``: whether they must show a live face. Raises as ``photographs``, and EnrolmentRefused
         (code "too_few_pictures", "not_live", "liveness_unknown").
         """
-        await self._standing(person_id)
+        await self.standing(person_id)
         looks = [await self.judge.frame(f"picture {i + 1}", picture) for i, picture in enumerate(pictures)]
         best = chosen(looks, self.threshold(1), self.live_threshold if liveness else None)
         return await self._existing(actor, person_id, best, mode, "camera")
@@ -150,7 +150,7 @@ class Enrolment:
         self, actor: Actor, person_id: PersonId, looks: Sequence[Look], mode: Mode, source: str
     ) -> Enrolled:
         async def write(roster: Roster, _me: PersonId | None, compared: Compared) -> Enrolled:
-            standing = await self._standing(person_id)
+            standing = await self.standing(person_id)
             key = standing.wrapped_key
             templates, photographs = await asyncio.to_thread(self._seal, person_id, key, looks)
             done = enrolled(
@@ -189,8 +189,11 @@ class Enrolment:
             raise PhotographsRefused([look.judged for look in looks])
         return looks
 
-    async def _standing(self, person_id: PersonId) -> Standing:
-        """The person, if their biometrics may be held. The store asks again when it writes."""
+    async def standing(self, person_id: PersonId) -> Standing:
+        """The person, if their biometrics may be held; the store asks again when it writes.
+
+        Raises EnrolmentRefused (code "no_consent", "person_left"), InvalidInput (code "no_such_person").
+        """
         standing = await self.templates.standing(person_id, self.judge.model_id)
         if standing.status is PersonStatus.LEFT:
             raise EnrolmentRefused("this person has left; nobody enrols them", code="person_left")

@@ -25,8 +25,8 @@ class Look:
     """What one picture gave."""
 
     judged: Judged
-    face: PhotoFace | None = None
-    picture: bytes = b""
+    face: PhotoFace | None = field(default=None, repr=False)
+    picture: bytes = field(default=b"", repr=False)
     """The encoded picture alone; what may be kept."""
     media_type: str = ""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.accounts import Actor
 from gateway.domain.enrolment import PhotographEntry, Purpose
@@ -14,7 +14,7 @@ from gateway.ports import Acts, PhotographStore, Sealer
 class Opened:
     """One photograph in the clear: for an answer, never for a disk."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     media_type: str
 
 

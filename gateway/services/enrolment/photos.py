@@ -1,7 +1,7 @@
 """Photographs as they are given, and the refusal of some."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.domain.enrolment import Judged
@@ -13,7 +13,7 @@ class Photo:
     """An encoded photograph and what to call it in an error."""
 
     name: str
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 class PhotographsRefused(EnrolmentRefused):
