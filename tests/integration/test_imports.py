@@ -251,7 +251,7 @@ async def test_a_face_that_left_meanwhile_stands_in_nobodys_way(site: Database, 
 
     class Withdraws(MadeUpCheck):
         async def check(self, photo):  # noqa: ANN001, ANN202
-            if photo.name == "E2.jpg":
+            if photo.data == picture("E1"):
                 async with site.connection() as db:
                     await db.execute("UPDATE consents SET withdrawn_at = now()")
             return await first.check(photo)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from gateway.domain.errors import InvalidInput
 from gateway.services.imports import zip_layout
 from gateway.services.imports.zip_layout import MOST_BYTES, Entry, refuse
 
@@ -30,6 +29,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Place:
+    number: int
     start: int
     packed: int
     unpacked: int
@@ -53,7 +53,7 @@ class Archive:
         place = self.places[name]
         data = _unpacked(self.file, place)
         if len(data) != place.unpacked or zlib.crc32(data) != place.crc:
-            raise InvalidInput(f"{name[:100]!r}: damaged in the ZIP file", code="zip_damaged")
+            raise refuse("zip_damaged", f"has other data in entry {place.number} than its directory says")
         return data
 
 
@@ -74,14 +74,14 @@ def check(file: BinaryIO) -> Archive:
             raise refuse("zip_bomb", f"unpacks to more than {MOST_BYTES // 10**9} GB; divide it")
         key = unicodedata.normalize("NFC", name).casefold().rstrip("/")
         if key in seen:
-            raise refuse("zip_double_name", f"has two entries called {_shown(name)}")
+            raise refuse("zip_double_name", f"has {_called(entry)} under the name of another entry")
         seen.add(key)
         if spans and entry.offset < spans[-1][1]:  # before its header is believed
             raise refuse("zip_overlap", "has entries that share their bytes, as a bomb has")
         start, end = zip_layout.data_span(file, entry)
         spans.append((entry.offset, end))
         if not name.endswith("/"):
-            places[name] = _Place(start, entry.packed, entry.unpacked, entry.method, entry.crc)
+            places[name] = _Place(entry.number, start, entry.packed, entry.unpacked, entry.method, entry.crc)
     _check_gapless(spans, directory.start)
     return Archive(file, places)
 
@@ -118,10 +118,10 @@ def _name(entry: Entry) -> str:
     if any(unicodedata.category(c).startswith("C") for c in name):
         raise refuse("zip_bad_name", "has a file name with control characters or undefined ones")
     if name.startswith("/") or "\\" in name or name[1:2] == ":":
-        raise refuse("zip_absolute_name", f"has the absolute or foreign path {_shown(name)}")
+        raise refuse("zip_absolute_name", f"has {_called(entry)} with an absolute or foreign path")
     parts = name.removesuffix("/").split("/")
     if ".." in parts or "." in parts or "" in parts:
-        raise refuse("zip_traversal", f"has the path {_shown(name)}, which leads out of it")
+        raise refuse("zip_traversal", f"has {_called(entry)} with a path that leads out of it")
     return name
 
 
@@ -130,34 +130,35 @@ def _check_entry(entry: Entry, name: str, directory: int) -> None:
         raise refuse("zip_encrypted", "is encrypted; pack it without a password (it is sealed on arrival)")
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFLNK:
-        raise refuse("zip_symlink", f"has the symbolic link {_shown(name)}; pack the files themselves")
+        raise refuse("zip_symlink", f"has a symbolic link in {_called(entry)}; pack the files themselves")
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR} or (kind == stat.S_IFDIR) > name.endswith("/"):
-        raise refuse("zip_special_file", f"has {_shown(name)}, which is no ordinary file")
+        raise refuse("zip_special_file", f"has {_called(entry)}, which is no ordinary file")
     if entry.method not in {_STORED, _DEFLATED}:
-        raise refuse("zip_method", f"packs {_shown(name)} by an unusual method; use deflate or store")
+        raise refuse("zip_method", f"packs {_called(entry)} by an unusual method; use deflate or store")
     if name.casefold().endswith(_ARCHIVES):
-        raise refuse("zip_nested", f"has the archive {_shown(name)} in it; unpack that first")
+        raise refuse("zip_nested", f"has an archive in {_called(entry)}; unpack that first")
     _check_size(entry, name)
     if entry.offset + entry.packed > directory:
-        raise refuse("zip_damaged", f"has {_shown(name)} reach beyond its end")
+        raise refuse("zip_damaged", f"has {_called(entry)} reach beyond its end")
 
 
 def _check_size(entry: Entry, name: str) -> None:
     if name.endswith("/") and entry.unpacked:
-        raise refuse("zip_damaged", f"has the folder {_shown(name)} with content of its own")
+        raise refuse("zip_damaged", f"has a folder with content of its own in {_called(entry)}")
     if entry.unpacked > MOST_ENTRY_BYTES:
         raise refuse(
             "zip_entry_too_large",
-            f"has {_shown(name)} with {entry.unpacked / 1e6:.0f} MB, more than {MOST_ENTRY_BYTES / 1e6:.0f}",
+            f"has {_called(entry)} with {entry.unpacked / 1e6:.0f} MB, more than {MOST_ENTRY_BYTES / 1e6:.0f}",
         )
     if entry.method == _STORED and entry.packed != entry.unpacked:
-        raise refuse("zip_damaged", f"stores {_shown(name)} with two different sizes")
+        raise refuse("zip_damaged", f"stores {_called(entry)} with two different sizes")
     if entry.unpacked > max(_SMALL, _MOST_RATIO * entry.packed):
-        raise refuse("zip_bomb", f"has {_shown(name)}, which swells more than {_MOST_RATIO} times")
+        raise refuse("zip_bomb", f"has {_called(entry)}, which swells more than {_MOST_RATIO} times")
 
 
-def _shown(name: str) -> str:
-    return repr(name if len(name) <= 80 else name[:77] + "…")
+def _called(entry: Entry) -> str:
+    """An entry by its place: file names may be people's names, and errors are shown and logged."""
+    return f"entry {entry.number}"
 
 
 def _unpacked(file: BinaryIO, place: _Place) -> bytes:

@@ -149,6 +149,11 @@ def _known(names: tuple[str, ...]) -> int:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
+    if not _known(names):  # perhaps there are none, and these are people: not to be quoted
+        raise InvalidInput(
+            f"the first line holds no known column name; known are {', '.join(COLUMNS)}",
+            code="csv_unknown_column",
+        )
     unknown = [f"{name[:40]!r}" for name in names if name not in COLUMNS]
     if unknown:
         more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""

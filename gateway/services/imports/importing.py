@@ -67,7 +67,7 @@ class Importing:
             raise
         except GatewayError as error:
             if error.code != "import_over":
-                _log.error("import_failed", import_id=record.import_id, code=error.code, why=str(error))
+                _log.error("import_failed", import_id=record.import_id, code=error.code)
                 await self.store.finish(
                     record.import_id, runner, ImportState.FAILED, code=error.code, why=str(error)
                 )

@@ -85,9 +85,9 @@ class LineWork:
     async def _looks(self, line: StaffLine) -> Sequence[Look]:
         """The line's photographs, each good enough, all of one person; before anything is locked."""
         looks = []
-        for name in self.book.of_line(line):
-            data = await asyncio.to_thread(self.book.pictures.read, name)
-            looks.append(await self.check.check(Photo(name=name, data=data)))
+        for place, path in enumerate(self.book.of_line(line), 1):
+            data = await asyncio.to_thread(self.book.pictures.read, path)
+            looks.append(await self.check.check(Photo(name=f"photograph {place}", data=data)))
         self.faces.agree(_embeddings(looks), _names(looks))
         return looks
 

@@ -40,7 +40,7 @@ class NoPictures:
 
     def read(self, name: str) -> bytes:
         """Never asked for."""
-        raise InvalidInput(f"{name!r}: no photographs were given", code="photo_missing")
+        raise InvalidInput("no photographs were given", code="photo_missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ class Folder:
             handle = os.open(self.root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    raise InvalidInput(f"{name}: not an ordinary file", code="bad_photo")
+                    raise InvalidInput("a photograph is not an ordinary file", code="bad_photo")
                 return file.read(_MOST_BYTES + 1)
         except OSError as error:
-            raise InvalidInput(f"{name}: cannot be read ({error.strerror})", code="bad_photo") from None
+            raise InvalidInput(f"a photograph cannot be read ({error.strerror})", code="bad_photo") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,10 @@ class PhotoBook:
                     code="too_many_photos",
                 )
             return found
-        return tuple(self._one(name) for name in line.photos)
+        return tuple(self._one(name, place) for place, name in enumerate(line.photos, 1))
 
-    def _one(self, name: str) -> str:
+    def _one(self, name: str, place: int) -> str:
+        # By its place: file names may be people's names, and errors are shown and logged.
         if name in self.paths:
             return name
         found = self.by_tail.get(name, ())
@@ -128,10 +129,10 @@ class PhotoBook:
             return found[0]
         if found:
             raise InvalidInput(
-                f"photos: {name[:100]!r} is there {len(found)} times; write its folder as well",
+                f"photos: file {place} is there {len(found)} times; write its folder as well",
                 code="photo_ambiguous",
             )
-        raise InvalidInput(f"photos: {name[:100]!r} is not among the photographs given", code="photo_missing")
+        raise InvalidInput(f"photos: file {place} is not among the photographs given", code="photo_missing")
 
 
 def _owner(folders: Sequence[str], stem: str, known: frozenset[str]) -> str | None:

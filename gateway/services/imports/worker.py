@@ -77,7 +77,7 @@ class Imports:
                     swept = True
                 await self._turn()
             except GatewayError as error:  # the database is away, or a disk: later, then
-                _log.warning("imports_wait", code=error.code, why=str(error))
+                _log.warning("imports_wait", code=error.code)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self.look_s)
             self._wake.clear()

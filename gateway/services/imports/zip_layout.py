@@ -26,6 +26,8 @@ _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
 class Entry:
     """One entry as the directory has it."""
 
+    number: int
+    """Its place in the directory, from 1."""
     raw_name: bytes
     flags: int
     method: int
@@ -131,7 +133,7 @@ def _agreed(wide: tuple[int, ...], narrow: tuple[int, ...]) -> tuple[int, ...]:
 def entries(file: BinaryIO, directory: Directory) -> Iterator[Entry]:
     """The directory's entries in its order. Raises InvalidInput."""
     at, end = directory.start, directory.start + directory.size
-    for _ in range(directory.entries):
+    for number in range(1, directory.entries + 1):
         time.sleep(0)  # lets the event loop in between two entries
         file.seek(at)
         head = file.read(46)
@@ -148,6 +150,7 @@ def entries(file: BinaryIO, directory: Directory) -> Iterator[Entry]:
         if disk not in {0, _FULL16}:
             raise refuse("zip_in_parts", "is one part of several; give it as one file")
         yield Entry(
+            number=number,
             raw_name=raw_name,
             flags=flags,
             method=method,
