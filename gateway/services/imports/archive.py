@@ -148,7 +148,7 @@ def _check_size(entry: Entry, name: str) -> None:
     if entry.unpacked > MOST_ENTRY_BYTES:
         raise refuse(
             "zip_entry_too_large",
-            f"has {_called(entry)} with {entry.unpacked / 1e6:.0f} MB, more than {MOST_ENTRY_BYTES / 1e6:.0f}",
+            f"has {entry.unpacked / 1e6:.0f} MB in {_called(entry)}; at most {MOST_ENTRY_BYTES / 1e6:.0f} go",
         )
     if entry.method == _STORED and entry.packed != entry.unpacked:
         raise refuse("zip_damaged", f"stores {_called(entry)} with two different sizes")

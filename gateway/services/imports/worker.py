@@ -22,6 +22,7 @@ from gateway.services.witness import Acted
 _log = structlog.get_logger(__name__)
 
 _LOOK_S = 3.0
+_TURN_S = 2.0
 STAFF, PHOTOS = "staff", "photos"
 _MOST = {STAFF: MOST_CSV_BYTES, PHOTOS: MOST_BYTES + MOST_DIRECTORY}
 _TOO_LARGE = {STAFF: "csv_too_large", PHOTOS: "zip_too_large"}
@@ -137,9 +138,13 @@ class Upload:
         self._registered = False
 
     async def __aenter__(self) -> Self:
-        if self._imports._uploading.locked():  # noqa: SLF001  # the two are one thing in two parts
-            raise Rejected("another upload is under way; try again when it is done", code="upload_running")
-        await self._imports._uploading.acquire()  # noqa: SLF001
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await self._imports._uploading.acquire()  # noqa: SLF001  # one thing in two parts
+        except TimeoutError:
+            raise Rejected(
+                "another upload is under way; try again when it is done", code="upload_running"
+            ) from None
         return self
 
     async def __aexit__(
