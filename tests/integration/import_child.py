@@ -11,6 +11,11 @@ from gateway.storage.pool import Database
 from tests.fakes.importing import HR, MadeUpCheck, importing
 
 
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 class Slow(MadeUpCheck):
     async def check(self, photo: Photo) -> Look:
         await asyncio.sleep(0.01)
@@ -24,18 +29,18 @@ async def main(url: str, staff: Path, photos: Path) -> None:
     database = Database(address, size=4)
     made = importing(database, check=Slow())
 
-    def begun(record: ImportRecord):  # noqa: ANN202
-        print("begun", record.done, flush=True)
+    def begun(record: ImportRecord):
+        say("begun", record.done)
 
         def told(result: LineResult) -> None:
-            print("line", result.line, result.state.value, flush=True)
+            say("line", result.line, result.state.value)
 
         return told
 
     record = await CommandImport(made.store, made, made.acted).run(
         HR, staff, photos, dry_run=False, begun=begun
     )
-    print("end", record.state.value, flush=True)
+    say("end", record.state.value)
     await database.close()
 
 

@@ -110,11 +110,7 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(site: Database, tmp_pa
 async def test_a_line_that_is_refused_leaves_nothing_of_its_person(site: Database, tmp_path: Path) -> None:
     staff, photos = write_staff(tmp_path, 2)
     (photos / "E2-2.jpg").write_bytes(picture("somebody else"))
-    staff.write_text(
-        staff.read_text()
-        + f"E3,Person 3,,\n".replace(",,", ",,,,")
-        + "E4,Person 4,,2099-1,2026-01-31,paper\n"
-    )
+    staff.write_text(staff.read_text() + "E3,Person 3,,,,\n" + "E4,Person 4,,2099-1,2026-01-31,paper\n")
     (photos / "E3.jpg").write_bytes(picture("E3"))
     _, lines = await run(importing(site), staff, photos)
     assert states(lines) == ["created", "photos_disagree", "no_consent", "no_such_consent_text"]
@@ -155,7 +151,7 @@ async def test_a_cancelled_import_stops_before_the_next_line(site: Database, tmp
     made = importing(site)
     cancelled = []
 
-    def begun(record: ImportRecord):  # noqa: ANN202
+    def begun(record: ImportRecord):
         def told(result: LineResult) -> None:
             if result.line == 4:
                 cancelled.append(asyncio.ensure_future(made.store.cancel(record.import_id)))
@@ -165,7 +161,7 @@ async def test_a_cancelled_import_stops_before_the_next_line(site: Database, tmp
     check = made.check
 
     class Slow(MadeUpCheck):
-        async def check(self, photo):  # noqa: ANN001, ANN202
+        async def check(self, photo):
             if cancelled:
                 await cancelled[0]
             return await check.check(photo)
@@ -232,7 +228,7 @@ async def test_a_database_that_goes_away_is_waited_for(site: Database, tmp_path:
     real = made.check
 
     class Shaky(MadeUpCheck):
-        async def check(self, photo):  # noqa: ANN001, ANN202
+        async def check(self, photo):
             if failures:
                 raise failures.pop()
             return await real.check(photo)
@@ -250,7 +246,7 @@ async def test_a_face_that_left_meanwhile_stands_in_nobodys_way(site: Database, 
     first = made.check
 
     class Withdraws(MadeUpCheck):
-        async def check(self, photo):  # noqa: ANN001, ANN202
+        async def check(self, photo):
             if photo.data == picture("E1"):
                 async with site.connection() as db:
                     await db.execute("UPDATE consents SET withdrawn_at = now()")
@@ -266,12 +262,12 @@ async def test_the_roster_is_not_read_anew_for_every_person(site: Database, tmp_
     reads: list[int] = []
     faces = made.faces
 
-    def counted():  # noqa: ANN202
+    def counted():
         known = faces()
         ask = known.feed.templates_after
 
         class Feed:
-            async def templates_after(self, model, after, limit):  # noqa: ANN001, ANN202
+            async def templates_after(self, model, after, limit):
                 page = await ask(model, after, limit)
                 reads.append(len(page))
                 return page

@@ -39,7 +39,7 @@ def play(child: subprocess.Popen[str], lines: int | None) -> list[str]:
 async def test_a_killed_import_goes_on_and_everybody_is_there_once(database: Database, tmp_path: Path):
     await add_consent_text(database)
     staff, photos = write_staff(tmp_path, PEOPLE)
-    url, chance, kills, said = await database.url(), random.Random(7), 0, [""]  # noqa: S311
+    url, chance, kills, said = await database.url(), random.Random(7), 0, [""]
     async with database.connection() as db:
         name = await db.fetchval("SELECT current_database()")
     assert name in url

@@ -68,6 +68,10 @@ async def test_nothing_of_it_is_on_disk_in_the_clear(folder: SealedFolder):
     assert (folder.folder / NAME).stat().st_mode & 0o777 == 0o600
 
 
+def chunk(raw: bytes, number: int) -> bytes:
+    return raw[HEAD + number * SEALED : HEAD + (number + 1) * SEALED]
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -80,7 +84,7 @@ async def test_nothing_of_it_is_on_disk_in_the_clear(folder: SealedFolder):
         lambda raw: raw + b"x",
         lambda raw: raw + raw[HEAD : HEAD + SEALED],
         lambda raw: b"X" + raw[1:],
-        lambda raw: raw[:HEAD] + raw[HEAD + SEALED : HEAD + 2 * SEALED] + raw[HEAD : HEAD + SEALED] + raw[HEAD + 2 * SEALED :],
+        lambda raw: raw[:HEAD] + chunk(raw, 1) + chunk(raw, 0) + raw[HEAD + 2 * SEALED :],
         lambda raw: raw[:HEAD] + raw[HEAD + SEALED :],
         lambda raw: raw[:1000] + bytes([raw[1000] ^ 1]) + raw[1001:],
     ],

@@ -104,8 +104,8 @@ def test_a_line_has_the_number_that_a_spreadsheet_shows():
 def test_everything_a_line_can_say():
     header = ",".join(COLUMNS)
     row = (
-        "7,Ada Lovelace,Ada,Lovelace,ada,ada@example.org,R&D,Countess,x-7,yes,suspended,staff|night, a.jpg | b/c.png "
-        ",2026-1,2026-01-31,Paper"
+        "7,Ada Lovelace,Ada,Lovelace,ada,ada@example.org,R&D,Countess,x-7,yes,suspended,staff|night,"
+        " a.jpg | b/c.png ,2026-1,2026-01-31,Paper"
     )
     (line,) = lines(f"{header}\n{row}\n")
     assert line == StaffLine(
