@@ -1,13 +1,17 @@
 """Imports on a real database: everybody once, whatever happens in between."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from gateway.domain.errors import DatabaseUnavailable, JournalUnavailable, Rejected
 from gateway.domain.imports import ImportRecord, ImportState, LineResult, LineState
+from gateway.domain.query import Compare, Query
+from gateway.domain.staff import NewPerson, Page
 from gateway.services.imports.command import CommandImport
+from gateway.services.imports.desks import StaffDesk
 from gateway.services.imports.importing import Importing
 from gateway.storage.imports import PostgresImports
 from gateway.storage.pool import Database
@@ -147,35 +151,42 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(
     assert told.of("person.create") == (0 if dry_run else 6)
 
 
+@dataclass
+class Before:
+    """A desk of people where something happens before a number is looked for."""
+
+    staff: StaffDesk
+    number: str
+    happens: Callable[[], Awaitable[object]]
+
+    async def find(self, query: Query) -> Page:
+        if isinstance(query.where, Compare) and query.where.value == self.number:
+            await self.happens()
+        return await self.staff.find(query)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.staff, name)
+
+
+def interrupted(made: Importing, number: str, happens: Callable[[], Awaitable[object]]) -> Importing:
+    staff = Before(made.desks.staff, number, happens)
+    return replace(made, desks=replace(made.desks, staff=staff))  # type: ignore[arg-type]
+
+
 async def test_a_cancelled_import_stops_before_the_next_line(site: Database, tmp_path: Path) -> None:
-    made = importing(site)
-    cancelled = []
+    store = importing(site).store
 
-    def begun(record: ImportRecord):
-        def told(result: LineResult) -> None:
-            if result.line == 4:
-                cancelled.append(asyncio.ensure_future(made.store.cancel(record.import_id)))
+    async def cancel() -> None:
+        (running,) = await store.unfinished("(command)")
+        await store.cancel(running.import_id)
 
-        return told
-
-    check = made.check
-
-    class Slow(MadeUpCheck):
-        async def check(self, photo):
-            if cancelled:
-                await cancelled[0]
-            return await check.check(photo)
-
-    object.__setattr__(made, "check", Slow())
-    staff, photos = write_staff(tmp_path, 6)
-    record = await CommandImport(made.store, made, made.acted).run(
-        HR, staff, photos, dry_run=False, begun=begun
-    )
+    made = interrupted(importing(site), "E4", cancel)
+    record, _ = await run(made, *write_staff(tmp_path, 6))
     assert record.state is ImportState.CANCELLED
     assert record.counts == {LineState.CREATED: 3}
     assert (await rows(site))["people"] == 3
     with pytest.raises(Rejected) as over:
-        await made.store.cancel(record.import_id)
+        await store.cancel(record.import_id)
     assert over.value.code == "import_over"
 
 
@@ -223,7 +234,7 @@ async def test_what_cannot_be_recorded_is_not_imported(site: Database, tmp_path:
 
 async def test_a_database_that_goes_away_is_waited_for(site: Database, tmp_path: Path) -> None:
     made = importing(site)
-    object.__setattr__(made, "pauses_s", (0.0, 0.0))
+    made = replace(made, pauses_s=(0.0, 0.0))
     failures = [DatabaseUnavailable("away"), DatabaseUnavailable("away")]
     real = made.check
 
@@ -233,28 +244,47 @@ async def test_a_database_that_goes_away_is_waited_for(site: Database, tmp_path:
                 raise failures.pop()
             return await real.check(photo)
 
-    object.__setattr__(made, "check", Shaky())
-    record, lines = await run(made, *write_staff(tmp_path, 2))
+    record, lines = await run(replace(made, check=Shaky()), *write_staff(tmp_path, 2))
     assert (record.state, states(lines)) == (ImportState.DONE, ["created", "created"])
 
 
 async def test_a_face_that_left_meanwhile_stands_in_nobodys_way(site: Database, tmp_path: Path) -> None:
     """The copy in memory is older than a withdrawal: what it finds is asked for before it counts."""
-    staff, photos = write_staff(tmp_path, 2)
-    made = importing(site)
-    (photos / "E2.jpg").write_bytes(picture("E1"))
-    first = made.check
+    staff, photos = write_staff(tmp_path, 3)
+    for number in ("E2", "E3"):
+        (photos / f"{number}.jpg").write_bytes(picture("E1"))
 
-    class Withdraws(MadeUpCheck):
-        async def check(self, photo):
-            if photo.data == picture("E1"):
-                async with site.connection() as db:
-                    await db.execute("UPDATE consents SET withdrawn_at = now()")
-            return await first.check(photo)
+    async def withdraw() -> None:
+        async with site.connection() as db:
+            await db.execute("UPDATE consents SET withdrawn_at = now()")
 
-    object.__setattr__(made, "check", Withdraws())
-    _, lines = await run(made, staff, photos)
-    assert states(lines) == ["created", "created"]
+    _, lines = await run(interrupted(importing(site), "E3", withdraw), staff, photos)
+    assert states(lines) == ["created", "already_enrolled", "created"]
+
+
+async def test_who_comes_in_another_way_meanwhile_is_changed_not_doubled(
+    site: Database, tmp_path: Path
+) -> None:
+    desk = importing(site).desks.staff
+
+    async def add() -> None:
+        await desk.create(HR, NewPerson(number="E2", name="Somebody"))
+
+    staff, _ = write_staff(tmp_path, 3, photos=False)
+    made, crossed = importing(site), []
+
+    class Crossing(Before):
+        async def find(self, query: Query) -> Page:
+            page = await self.staff.find(query)
+            if isinstance(query.where, Compare) and query.where.value == "E2" and not crossed:
+                crossed.append(True)
+                await self.happens()  # after our look
+            return page
+
+    made = replace(made, desks=replace(made.desks, staff=Crossing(made.desks.staff, "E2", add)))
+    _, lines = await run(made, staff)
+    assert states(lines) == ["created", "changed", "created"]
+    assert (await rows(site))["people"] == 3
 
 
 async def test_the_roster_is_not_read_anew_for_every_person(site: Database, tmp_path: Path) -> None:
@@ -278,7 +308,6 @@ async def test_the_roster_is_not_read_anew_for_every_person(site: Database, tmp_
         known.feed = Feed()
         return known
 
-    object.__setattr__(made, "faces", counted)
-    await run(made, *write_staff(tmp_path, 30))
+    await run(replace(made, faces=counted), *write_staff(tmp_path, 30))
     assert sum(reads) == 29  # each but the last is read once, right after it was written
     assert max(reads) == 1

@@ -1,7 +1,8 @@
 """An import carried out: line after line, at any time from where it was left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from gateway.services.imports import staff_lines
 from gateway.services.imports.desks import Desks
 from gateway.services.imports.given import Given
 from gateway.services.imports.known_faces import KnownFaces
-from gateway.services.imports.one_line import LineWork, PhotoCheck
+from gateway.services.imports.one_line import LineWork, PhotoCheck, Prepared
 from gateway.services.witness import Acted
 
 _log = structlog.get_logger(__name__)
@@ -91,13 +92,28 @@ class Importing:
             book=await asyncio.to_thread(given.book),
             today=self.clock.now().date(),
         )
-        used = 0
-        async for line in _batched(staff_lines.read(given.staff, given.sheet)):
-            used += work.photographs(line)
-            if line.line not in done:
-                progress(await self._patiently(partial(work.do, line)))
-        unused = len(work.book.paths) - used
+        lines = _Lines(given, work.photographs, done)
+        async with contextlib.aclosing(self._prepared(work, lines)) as ready:
+            async for prepared in ready:
+                progress(await self._patiently(partial(work.do, prepared)))
+        unused = len(work.book.paths) - lines.photographs
         return [f"{unused} photographs belong to nobody in the staff file"] if unused > 0 else []
+
+    async def _prepared(self, work: LineWork, lines: "_Lines") -> AsyncGenerator[Prepared, None]:
+        """Lines in order; while one is written the next one's photographs are judged."""
+        waiting: asyncio.Task[Prepared] | None = None
+        try:
+            async for line in lines.undone():
+                last = waiting
+                waiting = asyncio.create_task(self._patiently(partial(work.prepare, line)))
+                if last is not None:
+                    yield await last
+            if waiting is not None:
+                yield await waiting
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Wait for a database or journal that is away."""
@@ -123,11 +139,24 @@ class Importing:
         )
 
 
-async def _batched(lines: Iterator[StaffLine]) -> AsyncIterator[StaffLine]:
-    """Lines read in a thread, some at a time."""
-    while batch := await asyncio.to_thread(lambda: list(islice(lines, _BATCH))):
-        for line in batch:
-            yield line
+@dataclass(slots=True)
+class _Lines:
+    """The staff file's lines, read in a thread, some at a time."""
+
+    given: Given
+    of_line: Callable[[StaffLine], int]
+    done: frozenset[int]
+    photographs: int = 0
+    """How many of those given have an owner, of the lines read so far."""
+
+    async def undone(self) -> AsyncIterator[StaffLine]:
+        """All lines but those done."""
+        lines = staff_lines.read(self.given.staff, self.given.sheet)
+        while batch := await asyncio.to_thread(lambda: list(islice(lines, _BATCH))):
+            for line in batch:
+                self.photographs += self.of_line(line)
+                if line.line not in self.done:
+                    yield line
 
 
 def already_running() -> Rejected:

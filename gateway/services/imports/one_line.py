@@ -34,6 +34,15 @@ class PhotoCheck(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A line ready to be written, or refused already."""
+
+    line: StaffLine
+    looks: Sequence[Look] = ()
+    refusal: InvalidInput | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineWork:
     """One import's way with a line."""
 
@@ -48,22 +57,31 @@ class LineWork:
     book: PhotoBook
     today: date
 
-    async def do(self, line: StaffLine) -> LineResult:
+    async def prepare(self, line: StaffLine) -> "Prepared":
+        """Judge a line's photographs; what is wrong with the line by itself is its refusal. No database."""
+        try:
+            self._check_faults(line)
+            return Prepared(line=line, looks=await self._looks(line))
+        except InvalidInput as error:
+            return Prepared(line=line, refusal=error)
+
+    async def do(self, prepared: "Prepared") -> LineResult:
         """Carry a line out and note what became of it.
 
         Raises Rejected (code "import_over"), Unavailable, and what speaks of a broken gateway: SealBroken,
         InvariantBroken. All else that can be wrong is a refusal of this line.
         """
+        line = prepared.line
         try:
-            self._check_faults(line)
-            looks = await self._looks(line)
+            if prepared.refusal is not None:
+                raise prepared.refusal
             for _ in range(_TRIES - 1):
                 try:
-                    return await self._put(line, looks)
+                    return await self._put(line, prepared.looks)
                 except Rejected as error:
                     if error.code not in _CROSSED:
                         raise
-            return await self._put(line, looks)
+            return await self._put(line, prepared.looks)
         except (InvalidInput, Rejected) as error:
             if error.code == "import_over":
                 raise
