@@ -6,8 +6,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +57,7 @@ async def bench(people: int, pictures: Path | None, say: Say) -> dict[str, objec
             access_points=(),
         )
         say(f"making {people} people …")
-        made = await asyncio.to_thread(_make, site, state, people, pictures)
+        made = await _make(site, state, people, pictures)
         async with bulk(site) as everything:
             async with everything.stores.database.connection() as db:
                 await db.execute(
@@ -130,42 +129,29 @@ async def _alone(judge: Judge, files: list[Path]) -> list[float]:
     return found
 
 
-def _make(site: Site, state: Path, people: int, pictures: Path | None) -> dict[str, object]:
+async def _make(site: Site, state: Path, people: int, pictures: Path | None) -> dict[str, object]:
     """Staff file and photographs. A picture that no enrolment would take is taken again, as HR would."""
-    engine = enrolment_engine(site)
-    crowd = Crowd.of(engine, pictures)
+    engine = await asyncio.to_thread(enrolment_engine, site)
+    crowd = await asyncio.to_thread(Crowd.of, engine, pictures)
+    judge = Judge(PhotoAnalyser(engine))
     photos = state / "PHOTOS"
-    photos.mkdir()
+    await asyncio.to_thread(photos.mkdir)
     refused: Counter[str] = Counter()
     lines = ["number,name,department,consent_version,consent_given_on,consent_how"]
     began = time.perf_counter()
-    with _quiet_judging(PhotoAnalyser(engine)) as reasons_of:
-        for i in range(people):
-            data = b""
-            for attempt in range(_TRIES):
-                data = crowd.person(i * _TRIES + attempt)
-                reason = reasons_of(data)
-                if reason is None:
-                    break
-                refused[reason] += 1
-            (photos / f"B{i:05}.jpg").write_bytes(data)
-            lines.append(f"B{i:05},Person {i},Bench,{_TEXT},2026-01-31,paper")
-    (state / "staff.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    for i in range(people):
+        data = b""
+        for attempt in range(_TRIES):
+            data = await asyncio.to_thread(crowd.person, i * _TRIES + attempt)
+            judged = (await judge.photograph(Photo(name="", data=data))).judged
+            if judged.usable:
+                break
+            refused[judged.reasons[0].code] += 1
+        await asyncio.to_thread((photos / f"B{i:05}.jpg").write_bytes, data)
+        lines.append(f"B{i:05},Person {i},Bench,{_TEXT},2026-01-31,paper")
+    await asyncio.to_thread((state / "staff.csv").write_text, "\n".join(lines) + "\n", "utf-8")
     return {
         "from_faces": len(crowd.faces),
         "taken_again_because": dict(sorted(refused.items())),
         "seconds": round(time.perf_counter() - began, 1),
     }
-
-
-@contextmanager
-def _quiet_judging(analyser: PhotoAnalyser) -> Iterator[Callable[[bytes], str | None]]:
-    """First reason to refuse a photograph, from a thread without a loop."""
-    with asyncio.Runner() as runner:
-        judge = Judge(analyser)
-
-        def reason(data: bytes) -> str | None:
-            judged = runner.run(judge.photograph(Photo(name="", data=data))).judged
-            return judged.reasons[0].code if judged.reasons else None
-
-        yield reason
