@@ -1,4 +1,4 @@
-"""Enrolment in a running gateway: its routes over the site's stores, cameras and an engine of their own."""
+"""Enrolment put together: for the routes of a running gateway, and for single commands."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from drivers.cameras.album import Album
 from gateway import foundation
-from gateway.api.routes_enrolment import EnrolmentRoutes, Eye
+from gateway.api.routes_enrolment import Desk, Eye
+from gateway.commands import commanding
 from gateway.domain.errors import InvalidInput
 from gateway.eyes import LIVE_THRESHOLD
 from gateway.foundation import Stores
-from gateway.ports import Acts
-from gateway.security.sealing import AesGcmSealer
-from gateway.services.enrolment import Enrolment, LoggedActs, Photographs
+from gateway.ports import Acts, Sealer
+from gateway.services.enrolment import Enrolment, Photographs
 from gateway.services.enrolment.migrate import Migration
 from gateway.services.roster import RosterSync
 from gateway.services.verify import Verify
@@ -30,26 +30,26 @@ class Behind:
 
     site: Site
     stores: Stores
-    sealer: AesGcmSealer
+    sealer: Sealer
     record: Acts
 
 
-def routes(behind: Behind, engine: FaceEngine) -> EnrolmentRoutes:
-    """The enrolment routes. ``engine`` is of ``foundation.enrolment_engine`` and nobody else's.
+def desk(behind: Behind, engine: FaceEngine) -> Desk:
+    """What the enrolment routes stand on. ``engine`` is of ``foundation.enrolment_engine`` and nobody else's.
 
     Its roster is its own as well: what is enrolled is compared with the database as it is now.
     """
     site = behind.site
     manifest = models.manifest(foundation.models_folder(site))
     roster = RosterSync(behind.stores.people, behind.sealer, engine.model_id, SystemClock())
-    desk: Enrolment = foundation.enrolment(
+    enrolment: Enrolment = foundation.enrolment(
         site, behind.stores, behind.sealer, engine, roster, behind.record, live_threshold=LIVE_THRESHOLD
     )
-    return EnrolmentRoutes(
-        enrolment=desk,
+    return Desk(
+        enrolment=enrolment,
         photographs=Photographs(behind.stores.photographs, behind.sealer, behind.record),
         verify=Verify(
-            judge=desk.judge,
+            judge=enrolment.judge,
             templates=behind.stores.templates,
             roster=roster,
             threshold=manifest.one_to_one,
@@ -62,14 +62,23 @@ def routes(behind: Behind, engine: FaceEngine) -> EnrolmentRoutes:
 
 
 @contextlib.asynccontextmanager
-async def migrating(
-    site: Site, name: str, *, active: bool = False, record: Acts | None = None
-) -> AsyncIterator[Migration]:
+async def enrolling(site: Site) -> AsyncIterator[Enrolment]:
+    """Enrolment for one command: database, record and face engine, closed at the end.
+
+    Raises ConfigError, ModelMissing, DatabaseUnavailable, JournalUnavailable.
+    """
+    engine = await asyncio.to_thread(foundation.enrolment_engine, site)
+    async with commanding(site) as command:
+        roster = RosterSync(command.stores.people, command.sealer, engine.model_id, SystemClock())
+        yield foundation.enrolment(site, command.stores, command.sealer, engine, roster, command.record)
+
+
+@contextlib.asynccontextmanager
+async def migrating(site: Site, name: str, *, active: bool = False) -> AsyncIterator[Migration]:
     """A change to the embedder called ``name``, for one command.
 
-    ``active``: only if gateways start with it. Raises ModelMissing, ConfigError, InvalidInput.
+    ``active``: only if gateways start with it. Raises InvalidInput, and as ``enrolling``.
     """
-    await asyncio.to_thread(foundation.state_folder, site)
     now = models.manifest(foundation.models_folder(site))
     if active and now.of("embedder").name != name:
         raise InvalidInput(
@@ -77,18 +86,13 @@ async def migrating(
         )
     chosen = now.with_embedder(name)
     engine = await asyncio.to_thread(foundation.enrolment_engine, site, chosen)
-    stores = foundation.stores(site)
-    try:
-        await stores.prepare()
-        sealer = await foundation.sealer(site, stores)
-        target = site.recognition.false_positive_target
+    target = site.recognition.false_positive_target
+    async with commanding(site) as command:
         yield Migration(
-            store=stores.templates,
-            photographs=stores.photographs,
-            sealer=sealer,
+            store=command.stores.templates,
+            photographs=command.stores.photographs,
+            sealer=command.sealer,
             analyser=PhotoAnalyser(engine),
             threshold=lambda templates: chosen.threshold(target, templates),
-            record=record or LoggedActs(),
+            record=command.record,
         )
-    finally:
-        await stores.close()

@@ -1,9 +1,7 @@
 """What a running gateway and a single command both stand on: state folder, key, database, models."""
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +9,10 @@ import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
-from gateway.ports import Acts
+from gateway.ports import Acts, Sealer
 from gateway.security import master_key
 from gateway.security.sealing import AesGcmSealer
-from gateway.services.enrolment import Enrolment, LoggedActs
+from gateway.services.enrolment import Enrolment
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
 from gateway.storage.credentials import PostgresCredentials
@@ -27,7 +25,6 @@ from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
-from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
 from gateway.vision.manifest import Manifest
@@ -152,7 +149,7 @@ def enrolment_engine(site: Site, manifest: Manifest | None = None) -> FaceEngine
 def enrolment(
     site: Site,
     kept: Stores,
-    seal: AesGcmSealer,
+    seal: Sealer,
     engine: FaceEngine,
     roster: RosterSync,
     record: Acts,
@@ -173,21 +170,3 @@ def enrolment(
         keep_photographs=site.enrolment.keep_photographs,
         live_threshold=live_threshold,
     )
-
-
-@contextlib.asynccontextmanager
-async def enrolling(site: Site, record: Acts | None = None) -> AsyncIterator[Enrolment]:
-    """An enrolment for one command: database and face engine, closed at the end.
-
-    Without a ``record`` what is done goes to the log: the journal belongs to the gateway that runs.
-    """
-    await asyncio.to_thread(state_folder, site)
-    engine = await asyncio.to_thread(enrolment_engine, site)
-    kept = stores(site)
-    try:
-        await kept.prepare()
-        seal = await sealer(site, kept)
-        roster = RosterSync(kept.people, seal, engine.model_id, SystemClock())
-        yield enrolment(site, kept, seal, engine, roster, record or LoggedActs())
-    finally:
-        await kept.close()

@@ -50,19 +50,7 @@ _REFUSALS = (
     "too_many_templates",
     "roster_changed",
 )
-_FILES = (
-    "file_too_large",
-    "not_a_picture",
-    "damaged",
-    "appended_data",
-    "animated",
-    "unsupported_coding",
-    "too_complex",
-    "picture_too_large",
-    "picture_shape",
-    "no_photo",
-    "too_many_photos",
-)
+_FILES = ("bad_photo", "no_photo", "too_many_photos")
 _LOOKS = ("too_few_pictures", "not_live", "liveness_unknown", "no_such_access_point", "camera_unavailable")
 
 
@@ -95,8 +83,8 @@ class Eye:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentRoutes:
-    """Photographs, templates and the 1:1 check."""
+class Desk:
+    """The use cases behind the routes, and what they see with."""
 
     enrolment: Enrolment
     photographs: Photographs
@@ -106,6 +94,13 @@ class EnrolmentRoutes:
     """By access point."""
     seconds: float
     """How long a camera is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRoutes:
+    """Photographs, templates and the 1:1 check."""
+
+    desk: Desk
     _uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """So many are in memory at once; the others wait in their sockets."""
 
@@ -122,7 +117,7 @@ class EnrolmentRoutes:
                 summary="Enrol a person with one to ten photographs",
                 description=(
                     f"JPEG, PNG or WebP, up to {MOST_BYTES // 10**6} MB each. All are used or none; a "
-                    "refusal says all that is wrong with each. The person must have consented."
+                    "refusal says in `errors` all that is wrong with each. The person must have consented."
                 ),
                 query=ModeQuery,
                 answer=EnrolledOut,
@@ -194,39 +189,39 @@ class EnrolmentRoutes:
         """Photographs as they come."""
         mode = Mode(call.query.mode)
         async with self._uploads:
-            done = await self.enrolment.photographs(call.actor, _person(call), photographs(call), mode)
+            done = await self.desk.enrolment.photographs(call.actor, _person(call), photographs(call), mode)
         return enrolled_out(done)
 
     async def look(self, call: Call) -> EnrolledOut:
         """A few seconds of a camera."""
         given: LookIn = call.body
-        eye = self.eyes.get(given.access_point)
+        eye = self.desk.eyes.get(given.access_point)
         if eye is None:
             raise InvalidInput("this gateway has no such access point", code="no_such_access_point")
         person_id = _person(call)
-        await self.enrolment.standing(person_id)  # nobody is filmed who has not consented
+        await self.desk.enrolment.standing(person_id)  # nobody is filmed who has not consented
         async with self._uploads:
-            frames = await self.cameras.pictures(eye.camera, self.seconds)
-            done = await self.enrolment.frames(
+            frames = await self.desk.cameras.pictures(eye.camera, self.desk.seconds)
+            done = await self.desk.enrolment.frames(
                 call.actor, person_id, frames, Mode(given.mode), liveness=eye.liveness
             )
         return enrolled_out(done)
 
     async def list_photographs(self, call: Call) -> PhotographsOut:
         """What there is, unopened."""
-        found = await self.photographs.entries(_person(call))
+        found = await self.desk.photographs.entries(_person(call))
         return PhotographsOut(items=[photograph_out(one) for one in found])
 
     async def read_photograph(self, call: Call) -> Answer:
         """The picture itself; no cache keeps it."""
-        opened = await self.photographs.read(call.actor, _person(call), call.path["photograph_id"])
+        opened = await self.desk.photographs.read(call.actor, _person(call), call.path["photograph_id"])
         return Answer(
             body=opened.data, media_type=opened.media_type, headers={"Cache-Control": "no-store, private"}
         )
 
     async def remove(self, call: Call) -> Answer:
         """Destroy; doing it again changes nothing."""
-        await self.enrolment.remove(call.actor, _person(call))
+        await self.desk.enrolment.remove(call.actor, _person(call))
         return Answer()
 
     async def check(self, call: Call) -> VerifiedOut:
@@ -243,11 +238,11 @@ class EnrolmentRoutes:
                 raise Refusal(f"the upload needs the parts {' and '.join(sorted(wanted))}")
             rate = asked.false_match_rate
             if asked.person_id:
-                done = await self.verify.person(
+                done = await self.desk.verify.person(
                     call.actor, given["document"], PersonId(asked.person_id), false_match_rate=rate
                 )
             else:
-                done = await self.verify.pictures(
+                done = await self.desk.verify.pictures(
                     call.actor, given["document"], given["live"], false_match_rate=rate
                 )
         return verified_out(done)

@@ -35,7 +35,8 @@ def enrol(
     Enrolling again under the same number replaces the templates. Running this command attests that the
     person has consented to face recognition; the attestation is stored with your account's name.
     """
-    from gateway.foundation import enrolling
+    from gateway.commands import operator
+    from gateway.enrolment_desk import enrolling
     from gateway.services.enrolment import Enrolled, photo_files
 
     site = common.site(config)
@@ -44,7 +45,12 @@ def enrol(
     async def work() -> Enrolled:
         async with enrolling(site) as enrolment:
             return await enrolment.enrol(
-                number=number, name=name, photos=photo_files(photos), consent=attested, profile=profile
+                number=number,
+                name=name,
+                photos=photo_files(photos),
+                consent=attested,
+                profile=profile,
+                actor=operator(),
             )
 
     done = common.run(work())

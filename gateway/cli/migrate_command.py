@@ -1,6 +1,5 @@
 """``facegate models migrate``."""
 
-import getpass
 from pathlib import Path
 
 import click
@@ -8,7 +7,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.cli import common
-from gateway.domain.accounts import Actor, Role
 from gateway.settings import Site
 
 _WHY = {
@@ -36,14 +34,14 @@ def migrate(name: str, config: Path | None, finish: bool) -> None:  # noqa: FBT0
     while somebody has templates, but none of the new model.
     """
     site = common.site(config)
-    actor = Actor(id=f"command:{getpass.getuser()}", roles=frozenset({Role.ADMINISTRATOR}))
     if finish:
-        _finish(site, name, actor)
+        _finish(site, name)
     else:
-        _migrate(site, name, actor)
+        _migrate(site, name)
 
 
-def _migrate(site: Site, name: str, actor: Actor) -> None:
+def _migrate(site: Site, name: str) -> None:
+    from gateway.commands import operator
     from gateway.enrolment_desk import migrating
     from gateway.services.enrolment.migrate import Migrated
 
@@ -54,7 +52,7 @@ def _migrate(site: Site, name: str, actor: Actor) -> None:
         async def work() -> Migrated:
             async with migrating(site, name) as migration:
                 return await migration.run(
-                    actor, lambda done, total: bar.update(task, completed=done, total=total)
+                    operator(), lambda done, total: bar.update(task, completed=done, total=total)
                 )
 
         done = common.run(work())
@@ -69,11 +67,12 @@ def _migrate(site: Site, name: str, actor: Actor) -> None:
     )
 
 
-def _finish(site: Site, name: str, actor: Actor) -> None:
+def _finish(site: Site, name: str) -> None:
+    from gateway.commands import operator
     from gateway.enrolment_desk import migrating
 
     async def work() -> int:
         async with migrating(site, name, active=True) as migration:
-            return await migration.finish(actor)
+            return await migration.finish(operator())
 
     click.echo(f"{common.run(work())} templates of other models destroyed")

@@ -99,6 +99,8 @@ class Reason:
     message: str
     """For people: what is wrong and how to mend it."""
     component: Component | None = None
+    of_file: bool = False
+    """The file is at fault, before anybody looked at the picture in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

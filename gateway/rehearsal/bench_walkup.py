@@ -20,7 +20,7 @@ from drivers.simulators.film import Shot, empty, walk_up
 from gateway.app import Watch, running
 from gateway.domain.errors import Unavailable
 from gateway.domain.faces import Image
-from gateway.foundation import enrolling
+from gateway.enrolment_desk import enrolling
 from gateway.rehearsal import peer, portraits
 from gateway.rehearsal.acts import Act, shoot
 from gateway.rehearsal.figures import spread

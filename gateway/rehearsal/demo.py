@@ -13,7 +13,7 @@ from drivers.simulators.film import Shot
 from gateway.app import Gateway, Watch, running
 from gateway.domain.errors import EnrolmentRefused
 from gateway.domain.sightings import CameraState
-from gateway.foundation import enrolling
+from gateway.enrolment_desk import enrolling
 from gateway.rehearsal import ledger, portraits, report
 from gateway.rehearsal.acts import Mark, demo_acts, shoot
 from gateway.rehearsal.report import Line

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import foundation
+from gateway.commands import journal_of_commands
 from gateway.domain.errors import InvalidInput
 from gateway.domain.events import ChainFault, Row
 from gateway.domain.ids import GatewayId
@@ -31,28 +32,46 @@ async def check(site: Site, *, with_database: bool = True) -> Checked:
     path = Path(site.state_folder) / "journal.db"
     if not await asyncio.to_thread(path.exists):
         raise InvalidInput(f"{path}: there is no journal; has this gateway ever run with this site file?")
-    gateway_id = GatewayId(site.gateway_id)
-    journal = await SqliteJournal.open(path, gateway_id, check_tail=False)
+    chains = [("", path, GatewayId(site.gateway_id))]
+    commands, name = journal_of_commands(site)
+    if await asyncio.to_thread(commands.exists):
+        chains.append((" of commands", commands, name))
     stores = foundation.stores(site)
     try:
-        verdicts = {"journal": await audit.verify(journal.rows)}
-        difference = None
         if with_database:
             await stores.prepare()
+        verdicts: dict[str, audit.Verdict] = {}
+        difference = None
+        for suffix, journal, gateway_id in chains:
+            found = await _check_one(journal, gateway_id, stores if with_database else None)
+            verdicts |= {f"{what}{suffix}": verdict for what, verdict in found.verdicts.items()}
+            difference = difference or found.difference
+        return Checked(verdicts, difference)
+    finally:
+        await stores.close()
 
-            async def ledger(after: int, limit: int) -> tuple[Row, ...]:
-                return await stores.events.rows(gateway_id, after, limit)
 
-            verdicts["ledger"] = await audit.verify(ledger)
-            difference = (
-                await audit.compare(journal.rows, ledger)
-                or _cut_off(verdicts["ledger"].events, journal.forwarded)
-                or _false(await stores.events.false_column(gateway_id) if verdicts["ledger"].whole else None)
-            )
+async def _check_one(path: Path, gateway_id: GatewayId, stores: foundation.Stores | None) -> Checked:
+    """One journal's chain, and its part of the ledger."""
+    journal = await SqliteJournal.open(path, gateway_id, check_tail=False)
+    try:
+        verdicts = {"journal": await audit.verify(journal.rows)}
+        if stores is None:
+            return Checked(verdicts, None)
+        events = stores.events
+
+        async def ledger(after: int, limit: int) -> tuple[Row, ...]:
+            return await events.rows(gateway_id, after, limit)
+
+        verdicts["ledger"] = await audit.verify(ledger)
+        difference = (
+            await audit.compare(journal.rows, ledger)
+            or _cut_off(verdicts["ledger"].events, journal.forwarded)
+            or _false(await events.false_column(gateway_id) if verdicts["ledger"].whole else None)
+        )
         return Checked(verdicts, difference)
     finally:
         await journal.close()
-        await stores.close()
 
 
 def _cut_off(stored: int, forwarded: int) -> ChainFault | None:

@@ -11,7 +11,7 @@ from gateway.app import Gateway, Watch, running
 from gateway.domain.errors import EnrolmentRefused, InvalidInput
 from gateway.domain.ids import PersonId
 from gateway.domain.sightings import CameraState
-from gateway.foundation import enrolling
+from gateway.enrolment_desk import enrolling
 from gateway.rehearsal import ledger, report
 from gateway.rehearsal.evaluate import PICTURES
 from gateway.rehearsal.report import Line

@@ -69,6 +69,8 @@ class Condition:
 
     def _compare(self, where: Compare) -> str:
         name = where.field
+        if isinstance(where.value, str) and "\x00" in where.value:  # no stored text holds one
+            return "true" if where.op is Op.NE else "false"
         if name in _TEXT:
             return self._text(_TEXT[name], where)
         if name == "person_id":

@@ -6,7 +6,8 @@ CREATE TABLE photographs (
     sealed        bytea NOT NULL,
     media_type    text NOT NULL CHECK (media_type IN ('image/jpeg', 'image/png', 'image/webp')),
     quality       real NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    -- Not now(): several of one enrolment keep their order.
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- They are ciphertext already: trying to compress them only costs time.
 ALTER TABLE photographs ALTER COLUMN sealed SET STORAGE EXTERNAL;

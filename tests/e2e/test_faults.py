@@ -18,7 +18,7 @@ from gateway.app import Gateway, Watch, running
 from gateway.domain.decisions import DenyReason
 from gateway.domain.doors import Link
 from gateway.domain.sightings import CameraState
-from gateway.foundation import enrolling
+from gateway.enrolment_desk import enrolling
 from gateway.rehearsal import ledger
 from gateway.rehearsal.acts import Mark
 from gateway.rehearsal.portraits import Portrait

@@ -4,7 +4,6 @@ from gateway.services.enrolment.enrol import COMMAND, Enrolment
 from gateway.services.enrolment.judge import SECOND_FACE_SHARE, Judge, Look
 from gateway.services.enrolment.kept import Photographs
 from gateway.services.enrolment.photos import Photo, PhotographsRefused, photo_files, several
-from gateway.services.enrolment.record import LoggedActs
 from gateway.services.enrolment.results import Enrolled
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "Enrolled",
     "Enrolment",
     "Judge",
-    "LoggedActs",
     "Look",
     "Photo",
     "Photographs",

@@ -56,7 +56,7 @@ class Judge:
             seen = await self._alone(lambda: self.analyser.look(photo.data))
         except InvalidInput as error:
             code = error.code if error.code != InvalidInput.code else "bad_photo"
-            reason = Reason(code=code, message=str(error))
+            reason = Reason(code=code, message=str(error), of_file=True)
             return Look(judged=Judged(name=photo.name, reasons=(reason,), liveness=OF_A_PHOTOGRAPH))
         return judge(photo.name, seen, liveness=OF_A_PHOTOGRAPH)
 

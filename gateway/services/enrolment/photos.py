@@ -20,10 +20,11 @@ class PhotographsRefused(EnrolmentRefused):
     """Some photographs cannot be used; ``judged`` has all that is wrong with each of them."""
 
     def __init__(self, judged: Sequence[Judged]) -> None:
-        """The code is that of the first reason, the message has them all."""
+        """The code is that of the first reason ("bad_photo" for a file); the message has them all."""
         reasons = [(one.name, reason) for one in judged for reason in one.reasons]
         text = "; ".join(f"{name}: {reason.message}" for name, reason in reasons)
-        super().__init__(text, code=reasons[0][1].code)
+        first = reasons[0][1]
+        super().__init__(text, code="bad_photo" if first.of_file else first.code)
         self.judged = tuple(judged)
 
 

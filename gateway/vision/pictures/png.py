@@ -9,6 +9,7 @@ from gateway.vision.pictures.parts import (
     LONGEST_SIDE,
     MOST_DECODED,
     MOST_PARTS,
+    MOST_PIXELS,
     UPRIGHT,
     Examined,
     Kind,
@@ -115,8 +116,12 @@ def _header(kind: bytes, body: bytes) -> _Head:
         raise damaged()
     head = _Head(width, height, depth, colour, bool(interlaced))
     # Before the pixels' data is unpacked to be measured.
-    if max(width, height) > LONGEST_SIDE or head.raw_bytes() > 2 * MOST_DECODED:
-        raise refused("picture_too_large", f"the picture is {width}x{height}; give one under 50 megapixels")
+    large = width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE
+    if large or head.raw_bytes() > 2 * MOST_DECODED:
+        raise refused(
+            "picture_too_large",
+            f"the picture is {width}x{height}; give one under {MOST_PIXELS // 10**6} megapixels",
+        )
     return head
 
 
