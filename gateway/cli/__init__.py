@@ -28,6 +28,7 @@ class _Lazy(click.Group):
         "evaluate": "evaluate",
         "bench": "bench",
         "openapi": "openapi",
+        "privacy": "privacy",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

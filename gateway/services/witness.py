@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain.accounts import Actor
-from gateway.domain.events import EventDraft, EventKind, Json
+from gateway.domain.events import Event, EventDraft, EventKind, Json
 from gateway.domain.ids import ModelId, PersonId
 from gateway.domain.staff import TEXTS, StaffRecord
 from gateway.ports import Clock, Journal, Sealer, Witness
@@ -60,6 +60,30 @@ class Record:
         wrapped_key: bytes | None = None,
     ) -> None:
         """``Acted``."""
+        await self.noted(
+            actor,
+            action,
+            person_id=person_id,
+            target=target,
+            before=before,
+            after=after,
+            personal=personal,
+            wrapped_key=wrapped_key,
+        )
+
+    async def noted(
+        self,
+        actor: Actor,
+        action: str,
+        *,
+        person_id: PersonId | None = None,
+        target: str = "",
+        before: Mapping[str, Json] | None = None,
+        after: Mapping[str, Json] | None = None,
+        personal: Mapping[str, Json] | None = None,
+        wrapped_key: bytes | None = None,
+    ) -> Event:
+        """As ``acted``, for who must name the event afterwards."""
         data: dict[str, Json] = {"action": action, "actor": actor.id, "address": actor.address}
         if target:
             data["target"] = target
@@ -70,7 +94,7 @@ class Record:
         if personal and wrapped_key is not None and person_id is not None:
             data["changed"] = [*sorted(personal)]
             data["sealed"] = self._sealed(wrapped_key, person_id, personal)
-        await self.journal.append(
+        (event,) = await self.journal.append(
             EventDraft(
                 kind=EventKind.OPERATOR_ACTION,
                 at=self.clock.now(),
@@ -79,6 +103,7 @@ class Record:
                 data=data,
             )
         )
+        return event
 
     def open(self, wrapped_key: bytes, person_id: PersonId, sealed: str) -> dict[str, Json]:
         """The personal values of an event. Raises SealBroken."""

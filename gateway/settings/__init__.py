@@ -29,6 +29,7 @@ from gateway.settings.sections import (
     Device,
     Enrolment,
     Metrics,
+    Privacy,
     Recognition,
     Vision,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Interlock",
     "Lane",
     "Metrics",
+    "Privacy",
     "Recognition",
     "Sensors",
     "Site",

@@ -126,6 +126,38 @@ class Enrolment(Section, frozen=True, kw_only=True):
     """How long a door camera is looked at for an enrolment."""
 
 
+Days = Annotated[int, Meta(ge=1, le=36_500)]
+Words = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class Privacy(Section, frozen=True, kw_only=True):
+    """How long people's data is kept, and what only the controller knows about it."""
+
+    consent_valid_days: Days | None = None
+    """A consent ends so long after it was given; None: when it is withdrawn."""
+    erase_left_after_days: Days | None = None
+    """Who has left is erased after so long; None: when somebody does it."""
+    unused_template_days: Days | None = None
+    """Templates that opened no door for so long are destroyed, with the photographs they came from."""
+    photographs_days: Days | None = None
+    """Kept photographs are destroyed after so long; their templates stay."""
+    receipts_days: Days | None = None
+    """Receipts of erasures are kept for so long; None: for good."""
+    controller: Words | None = None
+    """Who decides about the processing (GDPR art. 4(7)): name and address, for the processing record."""
+    contact: Words | None = None
+    """Whom people can ask."""
+    data_protection_officer: Words | None = None
+    purpose: Words | None = None
+    """Why access is controlled here at all."""
+    legal_basis: Words | None = None
+    """For what needs no consent: staff data, cards, the record of accesses."""
+    recipients: tuple[Words, ...] = ()
+    """Outside the organisation; an empty list is reported as none stated."""
+    transfers: Words | None = None
+    """To which countries outside the EU, and under which safeguards (GDPR art. 30(1)(e))."""
+
+
 class Metrics(Section, frozen=True, kw_only=True):
     """Where Prometheus may read how the gateway is."""
 

@@ -13,6 +13,7 @@ from gateway.settings.sections import (
     Enrolment,
     Ident,
     Metrics,
+    Privacy,
     Recognition,
     Section,
     Vision,
@@ -40,6 +41,7 @@ class Site(Section, frozen=True, kw_only=True):
     enrolment: Enrolment = msgspec.field(default_factory=Enrolment)
     metrics: Metrics | None = None
     api: Api | None = None
+    privacy: Privacy = msgspec.field(default_factory=Privacy)
 
     def opening(self, door: str) -> Door | Turnstile:
         """A door or turnstile by its id. Raises InvalidInput naming those there are."""

@@ -17,8 +17,7 @@ from gateway.storage.templates import put_templates
 
 _PEOPLE = """
 SELECT p.person_id, p.number, p.name, p.status, p.wrapped_key,
-       EXISTS (SELECT 1 FROM consents c
-               WHERE c.person_id = p.person_id AND c.withdrawn_at IS NULL) AS consented,
+       consent_in_force(p.person_id) AS consented,
        ARRAY(SELECT DISTINCT a.access_point_id FROM person_profiles pp
              JOIN profile_access_points a USING (profile) WHERE pp.person_id = p.person_id) AS points
 FROM people p ORDER BY p.person_id

@@ -26,8 +26,7 @@ _TIMES = {"created_at": "p.created_at", "updated_at": "p.updated_at"}
 _FLAGS = {
     "extended": "p.extended",
     "enrolled": "EXISTS (SELECT 1 FROM templates t WHERE t.person_id = p.person_id)",
-    "consented": "EXISTS (SELECT 1 FROM consents c WHERE c.person_id = p.person_id "
-    "AND c.withdrawn_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now()))",
+    "consented": "consent_in_force(p.person_id)",
 }
 _HOLDS = "EXISTS (SELECT 1 FROM person_profiles h WHERE h.person_id = p.person_id AND {})"
 _ORDER = {Op.EQ: "=", Op.NE: "<>", Op.GT: ">", Op.GE: ">=", Op.LT: "<", Op.LE: "<="}

@@ -22,8 +22,7 @@ _COLUMNS = """
        p.title, p.external_id, p.extended, p.status, p.created_at, p.updated_at, p.version,
        ARRAY(SELECT profile FROM person_profiles h WHERE h.person_id = p.person_id) AS profiles,
        (SELECT count(*) FROM templates t WHERE t.person_id = p.person_id) AS templates,
-       EXISTS (SELECT 1 FROM consents c WHERE c.person_id = p.person_id AND c.withdrawn_at IS NULL
-               AND (c.expires_at IS NULL OR c.expires_at > now())) AS consented
+       consent_in_force(p.person_id) AS consented
 """
 _ONE = "SELECT" + _COLUMNS + " FROM people p WHERE p.person_id = $1"
 LOCK_ROSTER = "SELECT version FROM roster_version FOR UPDATE"
