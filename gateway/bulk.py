@@ -6,10 +6,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
-from gateway.foundation import ENROL_EYE_PX, Stores, models_folder, sealer, state_folder, stores
+from gateway.commands import Commanding, commanding
+from gateway.foundation import ENROL_EYE_PX, Stores, models_folder, state_folder
 from gateway.ports import Clock, Sealer, SiteKeys
 from gateway.security.spool import SealedFolder
-from gateway.services.enrolment import Judge, LoggedActs, Photographs
+from gateway.services.enrolment import Judge, Photographs
 from gateway.services.imports.background import Background, QuietAnalyser
 from gateway.services.imports.command import CommandImport
 from gateway.services.imports.desks import Consents, Desks, unrecorded
@@ -18,11 +19,14 @@ from gateway.services.imports.exporting import Exporting
 from gateway.services.imports.importing import Importing
 from gateway.services.imports.known_faces import KnownFaces
 from gateway.services.imports.worker import Imports
+from gateway.services.privacy.consents import ConsentDesk
 from gateway.services.staff import Staff
-from gateway.services.witness import Acted
+from gateway.services.witness import Acted, Record
 from gateway.settings import Site
-from gateway.storage.import_people import PostgresConsentNotes, PostgresTemplateFeed
+from gateway.storage.consents import PostgresConsents
+from gateway.storage.import_people import PostgresTemplateFeed
 from gateway.storage.imports import PostgresImports
+from gateway.storage.pool import Database
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
@@ -39,7 +43,7 @@ class Bulk:
     stores: Stores
     sealer: Sealer
     clock: Clock
-    acted: Acted
+    record: Record
     judge: Judge
     threshold: Callable[[int], float]
 
@@ -47,14 +51,14 @@ class Bulk:
         """Carries imports out."""
         return Importing(
             store=PostgresImports(self.stores.database),
-            desks=self._desks(self.acted),
+            desks=self._desks(self.record.acted),
             rehearsed=self._desks(unrecorded),
             check=Judging(self.judge, self._keep),
             faces=lambda: KnownFaces(
                 PostgresTemplateFeed(self.stores.database), self.sealer, self.judge.model_id, self.threshold
             ),
             clock=self.clock,
-            acted=self.acted,
+            acted=self.record.acted,
         )
 
     def imports(self, gateway_id: str, keys: SiteKeys) -> Imports:
@@ -65,13 +69,13 @@ class Bulk:
             files=SealedFolder(state_folder(self.site) / _SPOOL, keys),
             importing=importing,
             gateway_id=gateway_id,
-            acted=self.acted,
+            acted=self.record.acted,
         )
 
     def command(self) -> CommandImport:
         """Imports of an operator's own files."""
         importing = self.importing()
-        return CommandImport(importing.store, importing, self.acted)
+        return CommandImport(importing.store, importing, self.record.acted)
 
     @property
     def _keep(self) -> bool:
@@ -80,7 +84,7 @@ class Bulk:
     def _desks(self, acted: Acted) -> Desks:
         return Desks(
             staff=Staff(self.stores.staff, self.sealer, acted),
-            consents=Consents(PostgresConsentNotes(self.stores.database), acted),
+            consents=consents(self.site, self.stores.database, self.clock, acted),
             templates=Templates(
                 store=self.stores.templates,
                 sealer=self.sealer,
@@ -91,29 +95,26 @@ class Bulk:
         )
 
 
-def exporting(kept: Stores, seal: Sealer, clock: Clock, acted: Acted) -> Exporting:
+def consents(site: Site, database: Database, clock: Clock, acted: Acted) -> Consents:
+    """Consents by the rules of the site."""
+    desk = ConsentDesk(
+        store=PostgresConsents(database),
+        acted=acted,
+        clock=clock,
+        valid_days=site.privacy.consent_valid_days,
+    )
+    return Consents(desk, clock)
+
+
+def exporting(site: Site, kept: Stores, seal: Sealer, clock: Clock, record: Record) -> Exporting:
     """Exports; they need no models."""
     return Exporting(
-        staff=Staff(kept.staff, seal, acted),
-        consents=Consents(PostgresConsentNotes(kept.database), acted),
-        photographs=Photographs(kept.photographs, seal, _Acts(acted)),
+        staff=Staff(kept.staff, seal, record.acted),
+        consents=consents(site, kept.database, clock, record.acted),
+        photographs=Photographs(kept.photographs, seal, record),
         clock=clock,
-        acted=acted,
+        acted=record.acted,
     )
-
-
-class _Acts:
-    """``ports.Acts`` of an ``Acted``."""
-
-    def __init__(self, acted: Acted) -> None:
-        self.acted = acted
-
-
-async def logged(actor: object, action: str, **what: object) -> None:
-    """``Acted`` of a command beside a running gateway, whose journal belongs to that gateway."""
-    what.pop("personal", None)
-    what.pop("wrapped_key", None)
-    await LoggedActs().acted(actor, action, **what)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -131,37 +132,33 @@ def quiet_judge(site: Site, threads: int = 1) -> Iterator[Judge]:
         background.close()
 
 
-@contextlib.asynccontextmanager
-async def bulk(site: Site, acted: Acted | None = None) -> AsyncIterator[Bulk]:
-    """Everything for one command, closed at its end. Without ``acted`` what is done goes to the log."""
-    await asyncio.to_thread(state_folder, site)
+def bulk_of(command: Commanding, judge: Judge) -> Bulk:
+    """Over what a command stands on."""
+    site = command.site
     manifest = models.manifest(models_folder(site))
     target = site.recognition.false_positive_target
-    with contextlib.ExitStack() as opened:
-        judge = await asyncio.to_thread(opened.enter_context, quiet_judge(site, max(1, os.cpu_count() or 1)))
-        kept = stores(site)
-        try:
-            await kept.prepare()
-            yield Bulk(
-                site=site,
-                stores=kept,
-                sealer=await sealer(site, kept),
-                clock=SystemClock(),
-                acted=acted or logged,
-                judge=judge,
-                threshold=lambda templates: manifest.threshold(target, templates),
-            )
-        finally:
-            await kept.close()
+    return Bulk(
+        site=site,
+        stores=command.stores,
+        sealer=command.sealer,
+        clock=SystemClock(),
+        record=command.record,
+        judge=judge,
+        threshold=lambda templates: manifest.threshold(target, templates),
+    )
 
 
 @contextlib.asynccontextmanager
-async def exports(site: Site, acted: Acted | None = None) -> AsyncIterator[Exporting]:
+async def bulk(site: Site) -> AsyncIterator[Bulk]:
+    """Everything for one command, closed at its end."""
+    with contextlib.ExitStack() as opened:
+        judge = await asyncio.to_thread(opened.enter_context, quiet_judge(site, max(1, os.cpu_count() or 1)))
+        async with commanding(site) as command:
+            yield bulk_of(command, judge)
+
+
+@contextlib.asynccontextmanager
+async def exports(site: Site) -> AsyncIterator[Exporting]:
     """An export for one command."""
-    await asyncio.to_thread(state_folder, site)
-    kept = stores(site)
-    try:
-        await kept.prepare()
-        yield exporting(kept, await sealer(site, kept), SystemClock(), acted or logged)
-    finally:
-        await kept.close()
+    async with commanding(site) as command:
+        yield exporting(site, command.stores, command.sealer, SystemClock(), command.record)

@@ -1,7 +1,6 @@
 """``facegate people …``."""
 
 import csv
-import getpass
 import io
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -12,17 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gateway.cli import common
-from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import InvalidInput
 from gateway.domain.imports import ImportRecord, ImportState, LineResult, LineState
 from gateway.ports import ImportStore
 
 _PAGE = 1000
 _SHOWN = 20
-
-
-def _me() -> Actor:
-    return Actor(id=f"command:{getpass.getuser()}", roles=frozenset({Role.HR, Role.ADMINISTRATOR}))
 
 
 @click.group("people")
@@ -55,6 +49,7 @@ def import_people(
     refused.
     """
     from gateway.bulk import bulk
+    from gateway.commands import operator
 
     site = common.site(config)
 
@@ -69,7 +64,7 @@ def import_people(
                     return _Told(bar, bar.add_task("lines", total=record.total, completed=done))
 
                 command = all_of_it.command()
-                record = await command.run(_me(), staff, photos, dry_run=dry_run, begun=begun)
+                record = await command.run(operator(), staff, photos, dry_run=dry_run, begun=begun)
             return record, [line async for line in _all_lines(command.store, record.import_id)]
 
     record, lines = common.run(work())
@@ -102,6 +97,7 @@ def export_people(out: Path, config: Path | None, photographs: bool) -> None:  #
     record as looked at.
     """
     from gateway.bulk import exports
+    from gateway.commands import operator
 
     kind = out.suffix.casefold()
     if kind not in {".csv", ".zip"}:
@@ -112,7 +108,7 @@ def export_people(out: Path, config: Path | None, photographs: bool) -> None:  #
 
     async def work() -> None:
         async with exports(site) as exporting:
-            me = _me()
+            me = operator()
             parts = exporting.lines(me) if kind == ".csv" else exporting.archive(me, photographs=photographs)
             await _write(out, parts)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from gateway.domain.consent import How
 from gateway.domain.people import PersonStatus
 from gateway.domain.staff import TEXTS
 
@@ -23,14 +24,6 @@ MOST_PHOTOS = 10
 """Of one person."""
 
 
-class Consented(StrEnum):
-    """How somebody consented."""
-
-    ATTESTED = "attested"
-    PAPER = "paper"
-    ELECTRONIC = "electronic"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentNote:
     """A consent as a staff file states it."""
@@ -38,7 +31,7 @@ class ConsentNote:
     version: str
     """Of the text consented to."""
     given_on: date
-    how: Consented
+    how: How
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Every port has one contract-test class in ``tests/contract``, run on the fake an
 """
 
 from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
-from gateway.ports.imports import ConsentNotes, ImportStore, SealedFiles, SealedWriter, TemplateFeed
+from gateway.ports.imports import ImportStore, SealedFiles, SealedWriter, TemplateFeed
 from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     ChangeWitness,
@@ -24,7 +24,6 @@ __all__ = [
     "Cameras",
     "ChangeWitness",
     "Clock",
-    "ConsentNotes",
     "Door",
     "EventStore",
     "FaceAnalyser",

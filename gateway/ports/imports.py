@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import BinaryIO, Protocol
 
 from gateway.domain.ids import ModelId, PersonId
 from gateway.domain.imports import (
-    ConsentNote,
     ImportRecord,
     ImportState,
     LineResult,
     LineState,
     NewImport,
 )
-from gateway.ports.walkup import ChangeWitness
 
 
 class ImportStore(Protocol):
@@ -79,6 +78,10 @@ class ImportStore(Protocol):
         """The end. An import that is over stays as it is."""
         ...
 
+    async def forget(self, older_than: timedelta) -> int:
+        """Delete imports that ended so long ago, with their reports; how many."""
+        ...
+
     async def cancel(self, import_id: str) -> ImportRecord:
         """Stop before the next line. Raises InvalidInput ("no_such_import"), Rejected ("import_over")."""
         ...
@@ -105,20 +108,6 @@ class TemplateFeed(Protocol):
 
     async def has_template(self, template_id: int) -> bool:
         """Whether it is still there."""
-        ...
-
-
-class ConsentNotes(Protocol):
-    """Consents in the database, as staff files state them."""
-
-    async def latest(self, person_id: PersonId) -> ConsentNote | None:
-        """The latest one that is in force and has a version."""
-        ...
-
-    async def add(
-        self, person_id: PersonId, note: ConsentNote, recorded_by: str, witness: ChangeWitness
-    ) -> None:
-        """Raises InvalidInput (code "no_such_consent_text", "no_such_person")."""
         ...
 
 

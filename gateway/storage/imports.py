@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -198,6 +198,14 @@ class PostgresImports:
                 code,
                 why,
             )
+
+    async def forget(self, older_than: timedelta) -> int:
+        """Delete imports that ended so long ago, with their reports; how many."""
+        async with self.database.connection() as db:
+            gone = await db.execute(
+                "DELETE FROM imports WHERE finished_at < now() - $1::interval", older_than
+            )
+        return int(gone.split()[1])
 
     async def cancel(self, import_id: str) -> ImportRecord:
         """Stop before the next line. Raises InvalidInput ("no_such_import"), Rejected ("import_over")."""

@@ -35,3 +35,15 @@ CREATE TABLE import_lines (
     PRIMARY KEY (import_id, line),
     CHECK ((state = 'refused') = (code IS NOT NULL))
 );
+CREATE INDEX import_lines_by_number ON import_lines (number);
+
+-- Reports say nothing more of somebody who was erased, under their own number or beside another's.
+CREATE FUNCTION reports_forget_the_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM import_lines WHERE number = OLD.number;
+    UPDATE import_lines SET message = 'this face was enrolled under another number, erased since'
+        WHERE code = 'already_enrolled' AND strpos(message, 'as number ' || OLD.number || ';') > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER reports_forget_the_erased AFTER DELETE ON people
+    FOR EACH ROW EXECUTE FUNCTION reports_forget_the_erased();

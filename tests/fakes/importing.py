@@ -20,13 +20,16 @@ from gateway.services.imports.desks import Consents, Desks, unrecorded
 from gateway.services.imports.enrolling import Judging, Templates
 from gateway.services.imports.importing import Importing
 from gateway.services.imports.known_faces import KnownFaces
+from gateway.services.privacy.consents import ConsentDesk
 from gateway.services.staff import Staff
 from gateway.services.witness import Acted
-from gateway.storage.import_people import PostgresConsentNotes, PostgresTemplateFeed
+from gateway.storage.consents import PostgresConsents
+from gateway.storage.import_people import PostgresTemplateFeed
 from gateway.storage.imports import PostgresImports
 from gateway.storage.pool import Database
 from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
+from gateway.telemetry.clock import SystemClock
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import quality
 
@@ -103,7 +106,9 @@ def a_sealer() -> AesGcmSealer:
 def desks(database: Database, sealer: Sealer, acted: Acted, *, keep: bool = False) -> Desks:
     return Desks(
         staff=Staff(PostgresStaff(database), sealer, acted),
-        consents=Consents(PostgresConsentNotes(database), acted),
+        consents=Consents(
+            ConsentDesk(store=PostgresConsents(database), acted=acted, clock=SystemClock()), SystemClock()
+        ),
         templates=Templates(
             store=PostgresTemplates(database),
             sealer=sealer,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ async def test_everybody_is_created_enrolled_and_recorded_once(site: Database, t
     assert states(lines) == ["created"] * 5
     assert [line.line for line in lines] == [2, 3, 4, 5, 6]
     assert await rows(site) == {"people": 5, "consents": 5, "templates": 5, "person_profiles": 5}
-    assert [told.of(a) for a in ("person.create", "consent.record", "templates.enrol")] == [5, 5, 5]
+    assert [told.of(a) for a in ("person.create", "consent.give", "templates.enrol")] == [5, 5, 5]
     assert [told.of(a) for a in ("import.begin", "import.finish")] == [1, 1]
 
 
@@ -311,3 +312,22 @@ async def test_the_roster_is_not_read_anew_for_every_person(site: Database, tmp_
     await run(replace(made, faces=counted), *write_staff(tmp_path, 30))
     assert sum(reads) == 29  # each but the last is read once, right after it was written
     assert max(reads) == 1
+
+
+async def test_reports_forget_who_was_erased_and_are_forgotten_themselves(
+    site: Database, tmp_path: Path
+) -> None:
+    staff, photos = write_staff(tmp_path, 3)
+    (photos / "E2.jpg").write_bytes(picture("E1"))
+    made = importing(site)
+    record, lines = await run(made, staff, photos)
+    assert "as number E1;" in str(lines[1].message)
+    async with site.connection() as db:
+        await db.execute("DELETE FROM people WHERE number = 'E1'")
+    left = await made.store.lines(record.import_id, 0, 10)
+    assert [line.number for line in left] == ["E2", "E3"]
+    assert "E1" not in str(left[0].message)
+    assert await made.store.forget(timedelta(days=1)) == 0
+    assert await made.store.forget(timedelta(0)) == 1
+    async with site.connection() as db:
+        assert await db.fetchval("SELECT count(*) FROM import_lines") == 0

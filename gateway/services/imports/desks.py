@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from typing import Protocol
 
 from gateway.domain.accounts import Actor
@@ -9,9 +10,9 @@ from gateway.domain.ids import PersonId
 from gateway.domain.imports import ConsentNote
 from gateway.domain.query import Query
 from gateway.domain.staff import Change, NewPerson, Page, StaffRecord
-from gateway.ports.imports import ConsentNotes
+from gateway.ports import Clock
 from gateway.services.enrolment import Look
-from gateway.services.witness import Acted
+from gateway.services.privacy.consents import ConsentDesk
 
 
 class StaffDesk(Protocol):
@@ -32,15 +33,18 @@ class StaffDesk(Protocol):
         ...
 
 
-class ConsentDesk(Protocol):
-    """Consents to face recognition."""
+class ConsentNotes(Protocol):
+    """Consents to face recognition, as a staff file states them."""
 
     async def in_force(self, person_id: PersonId) -> ConsentNote | None:
-        """The latest one that is in force and has a version, as a staff file would state it."""
+        """The latest one that is in force and has a version."""
         ...
 
     async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
-        """Put one on record. Raises InvalidInput (code "no_such_consent_text")."""
+        """Put one on record.
+
+        Raises InvalidInput (code "no_such_consent_text", "bad_consent"), Rejected (code "person_left").
+        """
         ...
 
 
@@ -57,29 +61,40 @@ class Desks:
     """All of them, of one way of recording."""
 
     staff: StaffDesk
-    consents: ConsentDesk
+    consents: ConsentNotes
     templates: TemplateDesk
 
 
 @dataclass(frozen=True, slots=True)
 class Consents:
-    """``ConsentDesk`` over the consents in the database."""
+    """``ConsentNotes`` over the consents of the site."""
 
-    store: ConsentNotes
-    acted: Acted
+    desk: ConsentDesk
+    clock: Clock
 
     async def in_force(self, person_id: PersonId) -> ConsentNote | None:
         """The latest consent in force that has a version."""
-        return await self.store.latest(person_id)
+        now = self.clock.now()
+        found = [c for c in await self.desk.of(person_id) if c.text_version and c.in_force(now)]
+        if not found:
+            return None
+        latest = max(found, key=lambda c: (c.given_at, c.consent_id))
+        return ConsentNote(
+            version=str(latest.text_version),
+            given_on=latest.given_at.astimezone(UTC).date(),
+            how=latest.how,
+        )
 
     async def record(self, actor: Actor, person_id: PersonId, note: ConsentNote) -> None:
-        """Put a consent on record. Raises InvalidInput (code "no_such_consent_text")."""
-
-        async def told() -> None:
-            after = {"version": note.version, "given_on": note.given_on.isoformat(), "how": note.how.value}
-            await self.acted(actor, "consent.record", person_id=person_id, after={**after})
-
-        await self.store.add(person_id, note, actor.id, told)
+        """Put a consent on record."""
+        await self.desk.give(
+            actor,
+            person_id,
+            text_version=note.version,
+            how=note.how,
+            note="stated in a staff file",
+            given_at=datetime.combine(note.given_on, time(), UTC),
+        )
 
 
 async def unrecorded(actor: Actor, action: str, **what: object) -> None:

@@ -17,7 +17,7 @@ from gateway.domain.query import Query
 from gateway.domain.staff import StaffRecord
 from gateway.ports import Clock
 from gateway.services.imports.cells import harmless
-from gateway.services.imports.desks import ConsentDesk, StaffDesk
+from gateway.services.imports.desks import ConsentNotes, StaffDesk
 from gateway.services.imports.given import STAFF_IN_ARCHIVE
 from gateway.services.witness import Acted
 
@@ -58,7 +58,7 @@ class Exporting:
     """The use cases behind ``facegate people export`` and ``GET /export``."""
 
     staff: StaffDesk
-    consents: ConsentDesk
+    consents: ConsentNotes
     photographs: KeptPhotographs
     clock: Clock
     acted: Acted

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import BinaryIO
 
+from gateway.domain.consent import How
 from gateway.domain.imports import (
     MOST_PHOTOS,
     SEPARATOR,
-    Consented,
     ConsentNote,
     Fault,
     StaffLine,
@@ -176,11 +176,11 @@ def _consent(row: _Row) -> ConsentNote | None:
         day = None
     if day is None:
         row.wrong("bad_consent", "consent_given_on: write a day as 2026-03-31")
-    if how.casefold() not in set(Consented):
-        row.wrong("bad_consent", f"consent_how: write {', '.join(Consented)}")
+    if how.casefold() not in set(How):
+        row.wrong("bad_consent", f"consent_how: write {', '.join(How)}")
     if row.faults or day is None:
         return None
-    return ConsentNote(version=version, given_on=day, how=Consented(how.casefold()))
+    return ConsentNote(version=version, given_on=day, how=How(how.casefold()))
 
 
 def _not_twice(line: StaffLine, seen: dict[tuple[str, str], int]) -> StaffLine:

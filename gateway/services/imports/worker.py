@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import uuid4
@@ -21,6 +22,8 @@ from gateway.services.witness import Acted
 
 _log = structlog.get_logger(__name__)
 
+REPORTS_KEPT = timedelta(days=90)
+"""They hold numbers of people: long enough to settle what was refused, no longer."""
 _LOOK_S = 3.0
 _TURN_S = 2.0
 STAFF, PHOTOS = "staff", "photos"
@@ -85,6 +88,7 @@ class Imports:
 
     async def _turn(self) -> None:
         """One look at what there is to do, and the doing of it."""
+        await self.store.forget(REPORTS_KEPT)
         todo = await self.store.unfinished(self.gateway_id)
         await self._forget(frozenset(r.import_id for r in todo))
         self._seen |= {r.import_id: frozenset(r.files) for r in todo}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.domain.consent import How
 from gateway.domain.errors import InvalidInput
-from gateway.domain.imports import COLUMNS, MOST_LINES, Consented, ConsentNote, StaffLine
+from gateway.domain.imports import COLUMNS, MOST_LINES, ConsentNote, StaffLine
 from gateway.domain.people import PersonStatus
 from gateway.services.imports import csv_lines, staff_lines
 from gateway.services.imports.cells import harmless, plain
@@ -117,7 +118,7 @@ def test_everything_a_line_can_say():
             "extended": True, "status": PersonStatus.SUSPENDED, "profiles": frozenset({"staff", "night"}),
         },
         photos=("a.jpg", "b/c.png"),
-        consent=ConsentNote(version="2026-1", given_on=date(2026, 1, 31), how=Consented.PAPER),
+        consent=ConsentNote(version="2026-1", given_on=date(2026, 1, 31), how=How.PAPER),
     )  # fmt: skip
 
 
