@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
+from gateway.api.routes_imports import ImportRoutes
 from gateway.commands import Commanding, commanding
 from gateway.foundation import ENROL_EYE_PX, Stores, models_folder, state_folder
 from gateway.ports import Clock, Sealer, SiteKeys
@@ -62,7 +63,7 @@ class Bulk:
         )
 
     def imports(self, gateway_id: str, keys: SiteKeys) -> Imports:
-        """Imports over the API; their ``run`` is a task of the application."""
+        """Imports over the API; their ``run`` is a task of the application. One a gateway."""
         importing = self.importing()
         return Imports(
             store=importing.store,
@@ -70,6 +71,13 @@ class Bulk:
             importing=importing,
             gateway_id=gateway_id,
             acted=self.record.acted,
+        )
+
+    def routes(self, imports: Imports) -> ImportRoutes:
+        """For the API."""
+        return ImportRoutes(
+            imports=imports,
+            exporting=exporting(self.site, self.stores, self.sealer, self.clock, self.record),
         )
 
     def command(self) -> CommandImport:
