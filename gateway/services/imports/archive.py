@@ -1,11 +1,12 @@
 """Photographs in a ZIP file: the whole directory is checked before one of them is unpacked. Blocking."""
 
 import stat
+import threading
 import time
 import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from gateway.services.imports import zip_layout
@@ -43,6 +44,8 @@ class Archive:
 
     file: BinaryIO
     places: Mapping[str, _Place]
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """The file has one place at a time, and a read whose caller was cancelled goes on in its thread."""
 
     def names(self) -> Iterable[str]:
         """Paths of the files inside, with ``/`` between folders."""
@@ -51,7 +54,8 @@ class Archive:
     def read(self, name: str) -> bytes:
         """One file, unpacked. Raises InvalidInput when it is not what the directory says; KeyError."""
         place = self.places[name]
-        data = _unpacked(self.file, place)
+        with self._turn:
+            data = _unpacked(self.file, place)
         if len(data) != place.unpacked or zlib.crc32(data) != place.crc:
             raise refuse("zip_damaged", f"has other data in entry {place.number} than its directory says")
         return data

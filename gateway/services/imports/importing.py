@@ -104,10 +104,10 @@ class Importing:
         waiting: asyncio.Task[Prepared] | None = None
         try:
             async for line in lines.undone():
-                last = waiting
+                last = await waiting if waiting is not None else None
                 waiting = asyncio.create_task(self._patiently(partial(work.prepare, line)))
                 if last is not None:
-                    yield await last
+                    yield last
             if waiting is not None:
                 yield await waiting
         finally:

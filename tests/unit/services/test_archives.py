@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,14 @@ def test_forty_thousand_entries_are_checked_in_flat_memory():
     with pytest.raises(InvalidInput) as refused:
         archive.check(io.BytesIO(too_many))
     assert refused.value.code == "zip_too_many"
+
+
+def test_reads_from_several_threads_do_not_mix():
+    files = {f"{i}.jpg": bytes([i]) * 300_000 + JPEG for i in range(8)}
+    checked = archive.check(io.BytesIO(packed(*files.items(), method=zipfile.ZIP_STORED)))
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(checked.read, [*files] * 20))
+    assert found == [*files.values()] * 20
 
 
 def line(number: str, *photos: str) -> StaffLine:
