@@ -18,6 +18,7 @@ class _Lazy(click.Group):
         "run": "run",
         "check-config": "run",
         "enrol": "enrol",
+        "people": "people",
         "models": "models",
         "audit": "audit",
         "door": "door",

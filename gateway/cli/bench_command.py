@@ -58,3 +58,22 @@ def modbus(out: Path | None, unlocks: int, no_peer: bool) -> None:  # noqa: FBT0
     if out is not None:
         common.write_atomically(out, text + "\n")
     click.echo(text)
+
+
+@bench.command("import")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures.")
+@click.option("--people", default=2000, show_default=True, type=click.IntRange(min=10))
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of portraits to make people of, beside the two that packages ship.",
+)
+def import_(out: Path | None, people: int, pictures: Path | None) -> None:
+    """People a minute through an import, beside the embedding of their photographs alone."""
+    from gateway.rehearsal.bench_import import bench as run_bench
+
+    found = common.run(run_bench(people, pictures, say=lambda text: click.echo(text, err=True)))
+    text = json.dumps(found, indent=2)
+    if out is not None:
+        common.write_atomically(out, text + "\n")
+    click.echo(text)

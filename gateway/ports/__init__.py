@@ -4,6 +4,7 @@ Every port has one contract-test class in ``tests/contract``, run on the fake an
 """
 
 from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
+from gateway.ports.imports import ImportStore, SealedFiles, SealedWriter, TemplateFeed
 from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     ChangeWitness,
@@ -27,17 +28,21 @@ __all__ = [
     "EventStore",
     "FaceAnalyser",
     "FrameSource",
+    "ImportStore",
     "Journal",
     "MigrationStore",
     "PeopleStore",
     "PhotographStore",
     "ProfileStore",
     "ProfileWitness",
+    "SealedFiles",
+    "SealedWriter",
     "Sealer",
     "Sensors",
     "SiteKeys",
     "SiteSealer",
     "StaffStore",
+    "TemplateFeed",
     "TemplateStore",
     "Witness",
 ]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -32,6 +33,9 @@ class Database:
     _doubted: bool = False
     _closed: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _shared: ContextVar[asyncpg.pool.PoolConnectionProxy | None] = field(
+        default_factory=lambda: ContextVar("facegate_together", default=None)
+    )
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
@@ -40,7 +44,11 @@ class Database:
         Raises DatabaseUnavailable for trouble inside or outside the block, InvariantBroken when the schema is
         not this version's. Violated constraints come through as asyncpg's own.
         """
+        shared = self._shared.get()
         try:
+            if shared is not None:
+                yield shared
+                return
             pool = await self._opened()
             try:
                 connection = await pool.acquire(timeout=CONNECT_S)
@@ -67,6 +75,20 @@ class Database:
         """A connection in a transaction that is rolled back when the block raises."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @contextlib.asynccontextmanager
+    async def together(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        """One transaction for all that this task does with the database inside the block.
+
+        Transactions within become savepoints of it. Nothing in the block may use the database from another
+        task, or ask for another isolation level.
+        """
+        async with self.transaction() as connection:
+            token = self._shared.set(connection)
+            try:
+                yield connection
+            finally:
+                self._shared.reset(token)
 
     async def _opened(self) -> asyncpg.Pool:
         if self._pool is not None and not self._doubted:

@@ -321,3 +321,40 @@ async def test_nothing_is_left_behind(state: Path) -> None:
     shutil.rmtree(server.folder)
     assert await ask(await server.start()) == 1
     await server.stop()
+
+
+async def test_what_is_done_together_is_done_whole_or_not_at_all(database: Database) -> None:
+    async def add(profile: str) -> None:
+        async with database.transaction() as db:
+            await db.execute("INSERT INTO access_profiles (profile) VALUES ($1)", profile)
+
+    async def count() -> int:
+        async with database.connection() as db:
+            return int(await db.fetchval("SELECT count(*) FROM access_profiles"))
+
+    before = await count()
+
+    async def broken_off() -> None:
+        async with database.together():
+            await add("one")
+            with pytest.raises(asyncpg.UniqueViolationError):  # undone alone, up to its own beginning
+                await add("one")
+            assert await count() == before + 1
+            assert await _counted_elsewhere(database) == before
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await broken_off()
+    assert await count() == before
+    async with database.together():
+        await add("one")
+        await add("two")
+    assert await count() == before + 2
+
+
+async def _counted_elsewhere(database: Database) -> int:
+    connection = await asyncpg.connect(await database.url())
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM access_profiles"))
+    finally:
+        await connection.close()

@@ -1,0 +1,1 @@
+"""People in bulk: staff files and photographs in, the same out again."""
