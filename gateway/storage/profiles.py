@@ -36,12 +36,12 @@ class PostgresProfiles:
         return [_record(row) for row in rows]
 
     async def members(self, profile: str) -> Sequence[tuple[PersonId, str]]:
-        """Who holds it: id and name, by name. Raises InvalidInput (code "no_such_profile")."""
+        """Who holds it and has not left: id and name, by name. Raises InvalidInput (code "no_such_profile")."""
         async with self.database.connection() as db:
             await _read(db, profile)
             rows = await db.fetch(
                 "SELECT p.person_id, p.name FROM person_profiles h JOIN people p USING (person_id) "
-                "WHERE h.profile = $1 ORDER BY lower(p.name), p.person_id",
+                "WHERE h.profile = $1 AND p.status <> 'left' ORDER BY lower(p.name), p.person_id",
                 profile,
             )
         return [(PersonId(str(row["person_id"])), row["name"]) for row in rows]
