@@ -10,6 +10,8 @@ from gateway.api.catalogue import Services, catalogue
 from gateway.api.frame import Frame, Identify
 from gateway.api.limits import RateLimit
 from gateway.api.routes_gateway import View
+from gateway.api.scim.serving import mount
+from gateway.api.scim.table import ScimRoutes
 from gateway.api.server import listening
 from gateway.foundation import Stores
 from gateway.ports import Clock, Journal, Sealer, SiteKeys
@@ -57,7 +59,10 @@ class Office:
             requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
             limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
         )
-        return frame.application(catalogue(self.services()))
+        services = self.services()
+        application = frame.application(catalogue(services))
+        mount(application, frame, ScimRoutes(services.staff, services.profiles).table())
+        return application
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:

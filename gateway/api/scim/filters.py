@@ -65,7 +65,9 @@ def primary_is_work(expression: str) -> str:
 def checked(expression: str) -> str:
     """A filter that is worth parsing. Raises InvalidFilterException."""
     if len(expression) > LONGEST:
-        raise InvalidFilterException(detail=f"the filter has more than {LONGEST} characters; ask less at once")
+        raise InvalidFilterException(
+            detail=f"the filter has more than {LONGEST} characters; ask less at once"
+        )
     return primary_is_work(expression)
 
 
@@ -79,10 +81,12 @@ def where_of(expression: str, groups: Mapping[str, str], *, lenient: bool = Fals
     return _Compiler(groups, lenient=lenient).visit(bound.ast)
 
 
-def sort_of(path: Any) -> str:
-    """The field that a ``sortBy`` orders by. Raises InvalidPathException."""
+def sort_of(path: Any, *, lenient: bool = False) -> str:
+    """The field that a ``sortBy`` orders by. Raises InvalidPathException, or is the name where ``lenient``."""
     binding = Path[Person](str(path)).resolve()
     field = _FIELDS.get((binding.field_name, binding.sub_field_name)) if binding is not None else None
+    if field is None and lenient:
+        return "name"
     if field is None:
         raise InvalidPathException(path=str(path), detail=f"people cannot be sorted by {str(path)[:100]!r}")
     return field

@@ -67,7 +67,8 @@ def group_of(record: ProfileRecord, members: Iterable[PersonId] | None, base: st
         external_id=record.external_id,
         display_name=record.name,
         members=[
-            Member(value=who, ref=Reference["User"](f"{base}/Users/{who}"), type="User") for who in members or ()
+            Member(value=who, ref=Reference["User"](f"{base}/Users/{who}"), type="User")
+            for who in members or ()
         ]
         or None,
         meta=_meta("Group", f"{base}/Groups/{record.profile_id}", record),
