@@ -9,6 +9,7 @@ from scim2_models import (
     AuthenticationScheme,
     Bulk,
     ChangePassword,
+    Context,
     ETag,
     Filter,
     ForbiddenException,
@@ -22,6 +23,7 @@ from scim2_models import (
 )
 
 from gateway.api.scim import asking
+from gateway.api.scim.errors import MEDIA_TYPE
 from gateway.api.scim.resources import EnterpriseUser, Group, Person
 from gateway.domain.accounts import Actor
 
@@ -108,5 +110,5 @@ def _named(request: web.Request, found: Sequence[Any]) -> web.Response:
 
 
 def _answer(resource: Any) -> web.Response:
-    text = resource.model_dump_json(scim_ctx=asking.Context.RESOURCE_QUERY_RESPONSE)
-    return web.Response(text=text, content_type=asking.MEDIA_TYPE)
+    text = resource.model_dump_json(scim_ctx=Context.RESOURCE_QUERY_RESPONSE)
+    return web.Response(text=text, content_type=MEDIA_TYPE)

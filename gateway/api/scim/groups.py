@@ -83,14 +83,12 @@ class GroupRoutes:
         await self.profiles.remove(actor, record.profile, needed)
         return web.Response(status=204)
 
-    async def matching(self, request: web.Request, search: Any, *, lenient: bool = False) -> list[Any]:
+    async def matching(self, request: web.Request, search: Any) -> list[Any]:
         """All Groups that match, in order. There are few: they are compared here."""
         wanted = _wants_members(search)
         found = [await self._shown(request, record, members=wanted) for record in await self.profiles.all()]
         if search.filter is not None:
             bound: Any = ScimFilter[Group](str(search.filter))
-            if not lenient:
-                bound._validate_semantics()
             found = await asyncio.to_thread(lambda: [g for g in found if bound.match(g)])
         return list(search.sort(found))
 

@@ -48,10 +48,7 @@ def person_of(record: StaffRecord, groups: Mapping[str, ProfileRecord], base: st
         title=record.title,
         active=record.status is PersonStatus.ACTIVE,
         emails=[Email(value=record.email, type="work")] if record.email else None,
-        groups=[
-            Membership(value=g.profile_id, ref=Reference["Group"](f"{base}/Groups/{g.profile_id}"))
-            for g in held
-        ]
+        groups=[Membership(value=g.profile_id, ref=Reference(f"{base}/Groups/{g.profile_id}")) for g in held]
         or None,
         EnterpriseUser=EnterpriseUser(employee_number=own, department=record.department)
         if own or record.department
@@ -67,8 +64,7 @@ def group_of(record: ProfileRecord, members: Iterable[PersonId] | None, base: st
         external_id=record.external_id,
         display_name=record.name,
         members=[
-            Member(value=who, ref=Reference["User"](f"{base}/Users/{who}"), type="User")
-            for who in members or ()
+            Member(value=who, ref=Reference(f"{base}/Users/{who}"), type="User") for who in members or ()
         ]
         or None,
         meta=_meta("Group", f"{base}/Groups/{record.profile_id}", record),

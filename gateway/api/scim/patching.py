@@ -108,9 +108,10 @@ def _plain(kind: Any, operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _is_kept(kind: Any, path: str) -> bool:
     """Whether there is such an attribute here. Raises InvalidPathException when there is none anywhere."""
-    for model, kept in ((kind, True), (_WHOLE[kind], False)):
+    choices: tuple[tuple[Any, bool], ...] = ((kind, True), (_WHOLE[kind], False))
+    for model, kept in choices:
         try:
-            bound = Path[model](path)
+            bound: Any = Path[model](path)
         except InvalidPathException:
             if not kept:
                 raise

@@ -29,27 +29,27 @@ class Name(ComplexAttribute):
     """The parts of a person's name."""
 
     formatted: str | None = Field(
-        None, description="The whole name; the same as displayName. Shown beside one of the parts."
+        default=None, description="The whole name; the same as displayName. Shown beside one of the parts."
     )
-    family_name: str | None = Field(None, description="The family name.")
-    given_name: str | None = Field(None, description="The given name.")
+    family_name: str | None = Field(default=None, description="The family name.")
+    given_name: str | None = Field(default=None, description="The given name.")
 
 
 class Email(ComplexAttribute):
     """An e-mail address."""
 
-    value: str | None = Field(None, description="The address.")
-    type: str | None = Field(None, examples=["work"], description="Always work.")
+    value: str | None = Field(default=None, description="The address.")
+    type: str | None = Field(default=None, examples=["work"], description="Always work.")
 
 
 class Membership(ComplexAttribute):
     """A group that a person belongs to."""
 
     value: Annotated[str | None, Mutability.read_only, CaseExact.true] = Field(
-        None, description="The group's id."
+        default=None, description="The group's id."
     )
     ref: Annotated[Reference["Group"] | None, Mutability.read_only] = Field(
-        None, serialization_alias="$ref", validation_alias="$ref", description="Where the group is."
+        default=None, serialization_alias="$ref", validation_alias="$ref", description="Where the group is."
     )
 
 
@@ -59,19 +59,19 @@ class User(Resource[AnyExtension]):
     __schema__ = URN(USER)
 
     user_name: Annotated[str | None, Uniqueness.server, Required.true] = Field(
-        None, description="The name by which the identity provider knows the person."
+        default=None, description="The name by which the identity provider knows the person."
     )
     display_name: Annotated[str | None, Required.true] = Field(
-        None, description="As it is shown to HR and guards. Left out: made of the other names."
+        default=None, description="As it is shown to HR and guards. Left out: made of the other names."
     )
-    name: Name | None = Field(None, description="The parts of the person's name.")
-    title: str | None = Field(None, description="The person's title.")
+    name: Name | None = Field(default=None, description="The parts of the person's name.")
+    title: str | None = Field(default=None, description="The person's title.")
     active: Annotated[bool | None, Required.true] = Field(
-        None, description="False: refused at every door. Left out: true."
+        default=None, description="False: refused at every door. Left out: true."
     )
-    emails: list[Email] | None = Field(None, description="One address is kept, of the type work.")
+    emails: list[Email] | None = Field(default=None, description="One address is kept, of the type work.")
     groups: Annotated[list[Membership] | None, Mutability.read_only] = Field(
-        None, description="The access profiles that the person holds."
+        default=None, description="The access profiles that the person holds."
     )
 
 
@@ -81,22 +81,23 @@ class EnterpriseUser(Extension):
     __schema__ = URN(ENTERPRISE)
 
     employee_number: Annotated[str | None, Uniqueness.server] = Field(
-        None, description="The staff number. Left out: the externalId, else the userName, and not shown."
+        default=None,
+        description="The staff number. Left out: the externalId, else the userName, and not shown.",
     )
-    department: str | None = Field(None, description="The department.")
+    department: str | None = Field(default=None, description="The department.")
 
 
 class Member(ComplexAttribute):
     """Somebody who belongs to a group."""
 
     value: Annotated[str | None, Mutability.immutable, CaseExact.true] = Field(
-        None, description="The person's id."
+        default=None, description="The person's id."
     )
     ref: Annotated[Reference["User"] | None, Mutability.immutable] = Field(
-        None, serialization_alias="$ref", validation_alias="$ref", description="Where the person is."
+        default=None, serialization_alias="$ref", validation_alias="$ref", description="Where the person is."
     )
     type: Annotated[str | None, Mutability.immutable] = Field(
-        None, examples=["User"], description="Always User."
+        default=None, examples=["User"], description="Always User."
     )
 
 
@@ -105,8 +106,10 @@ class Group(Resource[Any]):
 
     __schema__ = URN(GROUP)
 
-    display_name: Annotated[str | None, Required.true] = Field(None, description="The profile's name.")
-    members: list[Member] | None = Field(None, description="Who holds it.")
+    display_name: Annotated[str | None, Required.true] = Field(
+        default=None, description="The profile's name."
+    )
+    members: list[Member] | None = Field(default=None, description="Who holds it.")
 
 
-Person = User[EnterpriseUser]
+Person: Any = User[EnterpriseUser]

@@ -69,7 +69,7 @@ class _Root:
         """POST /.search: Users first, then Groups; each in the order asked for."""
         search = await asking.search_of(request, Person | Group)
         found, people = await self.users.page(request, search, lenient=True)
-        groups = await self.groups.matching(request, search, lenient=True)
+        groups = await self.groups.matching(request, search)
         start, count = asking.span_of(search)
         first = max(0, start - people)
         found += groups[first : first + count - len(found)]

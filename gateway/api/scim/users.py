@@ -1,7 +1,7 @@
 """``/Users``: people, for an identity provider.
 
-DELETE is soft: the status becomes ``left`` and the access profiles go, so every door refuses at once; from then on
-there is no such User. What is kept of them is erased when the site's retention says so. A POST with the same
+DELETE is soft: the status becomes ``left`` and the access profiles go, so every door refuses at once; from then
+on there is no such User. What is kept of them is erased when the site's retention says so. A POST with the same
 externalId, employeeNumber or userName before that brings the person back, as active, under the same id.
 """
 
@@ -21,7 +21,7 @@ from gateway.domain.accounts import Actor
 from gateway.domain.errors import Rejected
 from gateway.domain.ids import PersonId
 from gateway.domain.people import PersonStatus
-from gateway.domain.query import Both, Compare, Either, Op, Query
+from gateway.domain.query import Both, Compare, Either, Op, Query, Where
 from gateway.domain.staff import Change, NewPerson, ProfileRecord, StaffRecord
 from gateway.services.staff import Profiles, Staff
 
@@ -100,7 +100,7 @@ class UserRoutes:
     ) -> tuple[list[Any], int]:
         """Users who match, and how many there are in all."""
         groups = await self._groups()
-        where = HERE
+        where: Where = HERE
         if search.filter is not None:
             asked = where_of(
                 str(search.filter), {g.profile_id: g.profile for g in groups.values()}, lenient=lenient
