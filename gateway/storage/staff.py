@@ -196,7 +196,8 @@ async def _set_profiles(db: Connection, person_id: PersonId, profiles: frozenset
 async def _touch_profiles(db: Connection, profiles: frozenset[str]) -> None:
     """Who holds a profile is part of it: what was read of it before is out of date."""
     await db.execute(
-        "UPDATE access_profiles SET version = version + 1, updated_at = now() WHERE profile = ANY($1::text[])",
+        "UPDATE access_profiles SET version = version + 1, updated_at = now() "
+        "WHERE profile = ANY($1::text[])",
         [*profiles],
     )
 

@@ -1,4 +1,4 @@
-"""``/ServiceProviderConfig``, ``/Schemas`` and ``/ResourceTypes`` (RFC 7644 section 4): what there is, no more."""
+"""``/ServiceProviderConfig``, ``/Schemas``, ``/ResourceTypes`` (RFC 7644 section 4): what there is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class DiscoveryRoutes:
                 AuthenticationScheme(
                     type=AuthenticationScheme.Type.oauthbearertoken,
                     name="OAuth Bearer Token",
-                    description="An API key of Facegate with the scope scim, sent as a bearer token (RFC 6750)",
+                    description="An API key with the scope scim, as a bearer token (RFC 6750)",
                 )
             ],
             meta=Meta(

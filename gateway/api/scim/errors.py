@@ -1,4 +1,4 @@
-"""Errors as SCIM says them (RFC 7644 section 3.12): a status, a ``scimType`` where there is one, and what to do."""
+"""Errors as SCIM says them (RFC 7644 section 3.12): a status, a ``scimType`` if there is one, what to do."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,6 @@ _KEYWORDS: Mapping[str, str] = {
     "bad_filter": "invalidFilter",
     "bad_sort": "invalidPath",
     "bad_text": "invalidValue",
-    "no_such_member": "invalidValue",
     "bad_request": "invalidSyntax",
 }
 

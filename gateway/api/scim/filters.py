@@ -1,8 +1,8 @@
 """Filters and orders of RFC 7644 sections 3.4.2.2 and 3.4.2.3 as questions about people.
 
-scim2-models parses the grammar and knows the attributes; here they become ``domain.query``, which the database
-answers. What no person differs in (``emails.type``, ``meta.resourceType``, ``schemas``) is decided at once, and a
-condition on groups becomes one on the access profiles that satisfy it.
+scim2-models parses the grammar and knows the attributes; here they become ``domain.query``, which the
+database answers. What no person differs in (``emails.type``, ``meta.resourceType``, ``schemas``) is decided
+at once, and a condition on groups becomes one on the access profiles that satisfy it.
 """
 
 import re
@@ -74,15 +74,15 @@ def checked(expression: str) -> str:
 def where_of(expression: str, groups: Mapping[str, str], *, lenient: bool = False) -> Where:
     """The condition that a filter of Users stands for.
 
-    ``groups`` are the keys of the access profiles by their id. ``lenient``: what a User does not have is false, for
-    a search over Users and Groups. Raises InvalidFilterException.
+    ``groups`` are the keys of the access profiles by their id. ``lenient``: what a User does not have is
+    false, for a search over Users and Groups. Raises InvalidFilterException.
     """
     bound: Any = ScimFilter[Person](checked(expression))
     return _Compiler(groups, lenient=lenient).visit(bound.ast)
 
 
 def sort_of(path: Any, *, lenient: bool = False) -> str:
-    """The field that a ``sortBy`` orders by. Raises InvalidPathException, or is the name where ``lenient``."""
+    """The field that a ``sortBy`` orders by. Raises InvalidPathException unless ``lenient``."""
     binding = Path[Person](str(path)).resolve()
     field = _FIELDS.get((binding.field_name, binding.sub_field_name)) if binding is not None else None
     if field is None and lenient:

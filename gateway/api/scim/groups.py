@@ -126,14 +126,14 @@ class GroupRoutes:
         raise InvalidInput("there is no such group", code="no_such_profile")
 
     async def _check_members(self, members: frozenset[PersonId]) -> None:
-        """Raises InvalidInput (code "no_such_member"): each is somebody who works here."""
+        """Raises InvalidValueException: each is somebody who works here."""
         ids = sorted(members)
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             named = Either([Compare("person_id", Op.EQ, who) for who in some])
             found = await self.staff.find(Query(where=Both([HERE, named]), limit=1))
             if found.total != len(some) or not all(_KNOWN.fullmatch(who) for who in some):
-                raise InvalidInput("members: one of them is nobody here", code="no_such_member")
+                raise InvalidValueException(detail="members: one of them is nobody here")
 
     async def _shown(self, request: web.Request, record: ProfileRecord, *, members: bool = True) -> Any:
         held = [who for who, _ in await self.profiles.members(record.profile)] if members else None

@@ -1,12 +1,13 @@
 """Between a person or an access profile as they are kept, and a User or a Group as SCIM has them.
 
-``userName``, ``name.givenName``, ``name.familyName``, ``title``, ``externalId``, ``department`` and the one e-mail
-address are kept as they are; an empty text is none. The rest:
+``userName``, ``name.givenName``, ``name.familyName``, ``title``, ``externalId``, ``department`` and the one
+e-mail address are kept as they are; an empty text is none. The rest:
 
-* ``displayName`` and ``name.formatted`` are both the person's name. Where a request gives neither, it is made of
-  the given and the family name, else of the userName, and follows them.
-* ``employeeNumber`` is the staff number, which everybody has: a User without one gets the ``externalId`` as the
-  number, else the ``userName``. Such a number follows what it was taken from and is not shown.
+* ``displayName`` and ``name.formatted`` are both the person's name. Where a request gives neither, it is
+  made of the given and the family name, else of the userName, and follows them.
+* ``employeeNumber`` is the staff number, which everybody has: a User without one gets the ``externalId`` as
+  the number, else the ``userName``; such a number is not shown. A number changes only when the request says
+  so: it stays when the ``externalId`` or the ``userName`` changes.
 * ``active`` is the status: true is active, false suspended. Who has left is nobody here.
 * Somebody added by HR without a userName is shown with the staff number in its place.
 """
@@ -34,7 +35,7 @@ def etag(version: int) -> str:
 
 def person_of(record: StaffRecord, groups: Mapping[str, ProfileRecord], base: str) -> Any:
     """A person as a User. ``groups`` by profile key; ``base`` is the address of ``/scim/v2``."""
-    own = None if record.number == _stand_in(record.external_id, user_name(record)) else record.number
+    own = None if _stands_in(record) else record.number
     parts = record.given_name or record.family_name
     held = [groups[key] for key in sorted(record.profiles) if key in groups]
     return Person(
@@ -74,15 +75,15 @@ def group_of(record: ProfileRecord, members: Iterable[PersonId] | None, base: st
 def values_of(person: Any, before: StaffRecord | None = None, *, whole: bool = True) -> dict[str, Any]:
     """What a User says of the fields of a person.
 
-    ``before`` is who it changes; ``whole`` when the User was sent entire (POST, PUT) and not made by a PATCH: then
-    a staff number or a status that is left out stays, as nobody is without one.
+    ``before`` is who it changes; ``whole`` when the User was sent entire (POST, PUT) and not made by a PATCH:
+    then a staff number that is left out stays, while a PATCH that takes it away gives the usual one.
     """
     said_name, enterprise = person.name or Name(), person.EnterpriseUser or EnterpriseUser()
     given, family = said_name.given_name or None, said_name.family_name or None
     called = person.user_name or ""
     external = person.external_id or None
     number = enterprise.employee_number or None
-    if number is None and whole and before is not None and not _stands_in(before):
+    if number is None and before is not None and (whole or _stands_in(before)):
         number = before.number
     stayed = before.status if before is not None else PersonStatus.ACTIVE
     chosen = {True: PersonStatus.ACTIVE, False: PersonStatus.SUSPENDED, None: stayed}
@@ -108,7 +109,7 @@ def user_name(record: StaffRecord) -> str:
 
 
 def key_of(name: str, taken: Iterable[str]) -> str:
-    """A key for a new access profile: of its name, in small letters, digits and hyphens, and nobody else's."""
+    """A key for a new access profile: its name in small letters, digits and hyphens; nobody else's."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     stem = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST_KEY].strip("-") or "group"
     known = set(taken)
@@ -134,7 +135,8 @@ def _joined(given: str | None, family: str | None) -> str:
 
 
 def _stands_in(record: StaffRecord) -> bool:
-    return record.number == _stand_in(record.external_id, user_name(record))
+    names = (record.external_id, record.user_name)
+    return any(record.number == _stand_in(name, "") for name in names if name)
 
 
 def _stand_in(external_id: str | None, called: str) -> str:

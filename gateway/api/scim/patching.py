@@ -2,20 +2,22 @@
 
 scim2-models applies the operations, all or none. What providers do otherwise, and where it is described:
 
-* Entra ID writes ``op`` in capitals, booleans as ``"True"`` and ``"False"``, dotted names and paths with a filter as
-  keys of a value without a path, the members to remove as a value, and adds to ``emails[type eq "work"].value``
-  where there is no such address (learn.microsoft.com/entra/identity/app-provisioning: "use-scim-to-provision-
-  users-and-groups" and "application-provisioning-config-problem-scim-compatibility").
-* Okta sends ``{"op": "replace", "value": {"active": false}}`` to deactivate, and the id beside a group's new name
-  (developer.okta.com/docs/api/openapi/okta-scim/guides/scim-20).
+* Entra ID writes ``op`` in capitals, booleans as ``"True"`` and ``"False"``, dotted names and paths with a
+  filter as keys of a value without a path, the members to remove as a value, and adds to ``emails[type eq
+  "work"].value`` where there is no such address (learn.microsoft.com/entra/identity/app-provisioning:
+  "use-scim-to-provision-users-and-groups" and
+  "application-provisioning-config-problem-scim-compatibility").
+* Okta sends ``{"op": "replace", "value": {"active": false}}`` to deactivate, and the id beside a group's
+  new name (developer.okta.com/docs/api/openapi/okta-scim/guides/scim-20).
 
-Attributes of RFC 7643 that are not kept here (telephone numbers, addresses, the manager …) are left out without a
-word, as providers send them for everybody; a path that no schema knows is refused.
+Attributes of RFC 7643 that are not kept here (telephone numbers, addresses, the manager …) are left out
+without a word, as providers send them for everybody; a path that no schema knows is refused.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import ValidationError
 from scim2_models import (
     Context,
     Error,
@@ -30,7 +32,6 @@ from scim2_models import (
 from scim2_models import EnterpriseUser as WholeEnterpriseUser
 from scim2_models import Group as WholeGroup
 from scim2_models import User as WholeUser
-from pydantic import ValidationError
 
 from gateway.api.scim.filters import primary_is_work
 from gateway.api.scim.resources import Group, Person
@@ -111,7 +112,7 @@ def _is_kept(kind: Any, path: str) -> bool:
     choices: tuple[tuple[Any, bool], ...] = ((kind, True), (_WHOLE[kind], False))
     for model, kept in choices:
         try:
-            bound: Any = Path[model](path)
+            bound: Any = Path.__class_getitem__(model)(path)
         except InvalidPathException:
             if not kept:
                 raise

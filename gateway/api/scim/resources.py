@@ -1,7 +1,8 @@
 """What of RFC 7643 is kept here, as the Schemas endpoint says it: these models and nothing else.
 
-``displayName`` and ``active`` are marked as required because a person always has both: they cannot be removed.
-A request that leaves them out is taken all the same, and they get their usual value (see ``names``).
+``displayName`` and ``active`` are marked as required because a person always has both: they cannot be
+removed. A request that leaves them out is taken all the same, and they get their usual value (see
+``names``).
 """
 
 from typing import Annotated, Any
@@ -112,4 +113,4 @@ class Group(Resource[Any]):
     members: list[Member] | None = Field(default=None, description="Who holds it.")
 
 
-Person: Any = User[EnterpriseUser]
+Person: Any = User.__class_getitem__(EnterpriseUser)

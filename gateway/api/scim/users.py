@@ -1,8 +1,9 @@
 """``/Users``: people, for an identity provider.
 
-DELETE is soft: the status becomes ``left`` and the access profiles go, so every door refuses at once; from then
-on there is no such User. What is kept of them is erased when the site's retention says so. A POST with the same
-externalId, employeeNumber or userName before that brings the person back, as active, under the same id.
+DELETE is soft: the status becomes ``left`` and the access profiles go, so every door refuses at once; from
+then on there is no such User. What is kept of them is erased when the site's retention says so. A POST with
+the same externalId, employeeNumber or userName before that brings the person back, as active, under the
+same id.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -62,7 +63,8 @@ class UserRoutes:
         if gone is None:
             made = await self.staff.create(actor, NewPerson(**values, profiles=USUAL_PROFILES))
         else:
-            back = Change({**values, "profiles": USUAL_PROFILES})
+            status = PersonStatus.SUSPENDED if person.active is False else PersonStatus.ACTIVE
+            back = Change({**values_of(person, gone), "status": status, "profiles": USUAL_PROFILES})
             made = await self.staff.change(actor, gone.person_id, back, gone.version)
         return await self._answer(request, made, status=201, asked=asked)
 

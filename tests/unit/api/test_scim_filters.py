@@ -131,9 +131,35 @@ def test_what_is_no_filter_of_people_is_an_invalid_filter(text: str):
 
 WORDS = st.sampled_from(
     [
-        *('"x"', '"\\u0000"', '"a\\"b"', "true", "null", "-1", "1e999", "not", "and", "or", "(", ")", "[", "]"),
+        *(
+            '"x"',
+            '"\\u0000"',
+            '"a\\"b"',
+            "true",
+            "null",
+            "-1",
+            "1e999",
+            "not",
+            "and",
+            "or",
+            "(",
+            ")",
+            "[",
+            "]",
+        ),
         *("eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "pr", "EQ", "Pr", "."),
-        *("userName", "title", "emails", "emails.value", "type", "value", "active", "meta.created", "id", "groups"),
+        *(
+            "userName",
+            "title",
+            "emails",
+            "emails.value",
+            "type",
+            "value",
+            "active",
+            "meta.created",
+            "id",
+            "groups",
+        ),
         *(f"{CORE}:userName", f"{ENTERPRISE}:department", "urn:x:y", '"2026-01-01T00:00:00Z"'),
     ]
 )

@@ -147,7 +147,9 @@ def test_the_primary_address_is_the_one_there_is():
 
 
 def test_a_member_added_twice_is_one_member():
-    assert ids(after(group("1"), {"op": "add", "path": "members", "value": [{"value": "1", "type": "User"}]})) == ["1"]
+    assert ids(
+        after(group("1"), {"op": "add", "path": "members", "value": [{"value": "1", "type": "User"}]})
+    ) == ["1"]
 
 
 @pytest.mark.parametrize(
