@@ -15,6 +15,8 @@ from gateway.api.limits import RateLimit
 from gateway.api.routes_enrolment import Desk
 from gateway.api.routes_gateway import View
 from gateway.api.routes_oidc import Outside
+from gateway.api.scim.serving import mount
+from gateway.api.scim.table import ScimRoutes
 from gateway.api.server import listening
 from gateway.domain.accounts import Role
 from gateway.domain.errors import ConfigError
@@ -96,7 +98,9 @@ class Office:
             requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
             limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
         )
-        return frame.application(catalogue(services))
+        application = frame.application(catalogue(services))
+        mount(application, frame, ScimRoutes(services.staff, services.profiles).table())
+        return application
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:

@@ -14,7 +14,7 @@ from gateway.api.answering import outermost, respond
 from gateway.api.limits import RateLimit
 from gateway.api.problems import Fault, Refusal
 from gateway.api.routing import Call, Route, too_large
-from gateway.domain.accounts import Actor
+from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import InvariantBroken
 from gateway.ports.requests import IdempotencyStore, StoredAnswer
 
@@ -53,7 +53,7 @@ class Frame:
         return handler
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
-        actor = await self._admitted(route, request)
+        actor = await self.admitted(request, route.roles, route.scope)
         _check_host(request)
         if route.upload:
             _check_upload(route, request)
@@ -73,9 +73,9 @@ class Frame:
             return await self._once(route, call, key)
         return await respond(request, route, await route.handler(call))
 
-    async def _admitted(self, route: Route, request: web.Request) -> Actor:
+    async def admitted(self, request: web.Request, roles: frozenset[Role] | None, scope: str) -> Actor:
         """Who asks, if they may. Raises Refusal."""
-        if route.roles is None:
+        if roles is None:
             self._count(request.remote or "")
             return Actor(id=NOBODY.id, roles=NOBODY.roles, address=request.remote or "")
         try:
@@ -84,10 +84,10 @@ class Frame:
             self._count(request.remote or "")
             raise
         self._count(actor.id)
-        if not actor.may(route.roles, route.scope):
-            needed = ", ".join(sorted(route.roles))
-            scope = f" and a key with the scope {route.scope}" if route.scope and actor.scopes else ""
-            raise Refusal(f"this needs one of the roles {needed}{scope}", code="forbidden")
+        if not actor.may(roles, scope):
+            needed = ", ".join(sorted(roles))
+            also = f" and a key with the scope {scope}" if scope and actor.scopes else ""
+            raise Refusal(f"this needs one of the roles {needed}{also}", code="forbidden")
         return actor
 
     def _count(self, caller: str) -> None:

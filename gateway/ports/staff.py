@@ -76,7 +76,7 @@ class ProfileStore(Protocol):
         ...
 
     async def members(self, profile: str) -> Sequence[tuple[PersonId, str]]:
-        """Who holds it: id and name, by name. Raises InvalidInput (code "no_such_profile")."""
+        """Who holds it, without who has left: id, name. Raises InvalidInput (code "no_such_profile")."""
         ...
 
     async def create_profile(self, profile: NewProfile, witness: ProfileWitness) -> ProfileRecord:

@@ -79,6 +79,10 @@ class Profiles:
                 return one
         raise InvalidInput(f"there is no access profile {profile[:64]!r}", code="no_such_profile")
 
+    async def members(self, profile: str) -> Sequence[tuple[PersonId, str]]:
+        """Who holds it and works here: id and name. Raises InvalidInput (code "no_such_profile")."""
+        return await self.store.members(profile)
+
     async def create(self, actor: Actor, profile: NewProfile) -> ProfileRecord:
         """Add a profile. Raises as ``ProfileStore.create_profile``."""
 

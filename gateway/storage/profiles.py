@@ -36,12 +36,12 @@ class PostgresProfiles:
         return [_record(row) for row in rows]
 
     async def members(self, profile: str) -> Sequence[tuple[PersonId, str]]:
-        """Who holds it: id and name, by name. Raises InvalidInput (code "no_such_profile")."""
+        """Who holds it, without who has left: id, name. Raises InvalidInput (code "no_such_profile")."""
         async with self.database.connection() as db:
             await _read(db, profile)
             rows = await db.fetch(
                 "SELECT p.person_id, p.name FROM person_profiles h JOIN people p USING (person_id) "
-                "WHERE h.profile = $1 ORDER BY lower(p.name), p.person_id",
+                "WHERE h.profile = $1 AND p.status <> 'left' ORDER BY lower(p.name), p.person_id",
                 profile,
             )
         return [(PersonId(str(row["person_id"])), row["name"]) for row in rows]
@@ -102,6 +102,7 @@ class PostgresProfiles:
             await db.execute(LOCK_ROSTER)
             before = await _read(db, profile)
             _check_version(before, expected_version)
+            await _touch_people(db, await _members(db, profile))
             await db.execute("DELETE FROM person_profiles WHERE profile = $1", profile)
             await db.execute("DELETE FROM access_profiles WHERE profile = $1", profile)
             await witness(before, None)
@@ -133,6 +134,7 @@ async def _apply(
         profile,
         [uuid_of(who) for who in held - wanted],
     )
+    await _touch_people(db, held - wanted)
     await _add(db, profile, wanted - held)
 
 
@@ -154,6 +156,15 @@ async def _add(db: Connection, profile: str, members: frozenset[PersonId]) -> No
         "INSERT INTO person_profiles SELECT unnest($2::uuid[]), $1 ON CONFLICT DO NOTHING",
         profile,
         [uuid_of(who) for who in members],
+    )
+    await _touch_people(db, members)
+
+
+async def _touch_people(db: Connection, people: frozenset[PersonId]) -> None:
+    """The profiles that somebody holds are part of them: what was read of them before is out of date."""
+    await db.execute(
+        "UPDATE people SET version = version + 1, updated_at = now() WHERE person_id = ANY($1::uuid[])",
+        [uuid_of(who) for who in people],
     )
 
 

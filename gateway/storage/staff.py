@@ -58,6 +58,7 @@ class PostgresStaff:
                     wrapped_key,
                 )
                 await _set_profiles(db, person_id, person.profiles)
+                await _touch_profiles(db, person.profiles)
                 created = await read(db, person_id)
                 await witness(None, created)
                 return created
@@ -117,6 +118,7 @@ class PostgresStaff:
                     return before
                 await _update(db, person_id, wanted)
                 after = await read(db, person_id)
+                await _touch_profiles(db, _held(before) ^ _held(after))
                 await witness(before, after)
                 return after
         except asyncpg.PostgresError as error:
@@ -128,6 +130,7 @@ class PostgresStaff:
             await db.execute(LOCK_ROSTER)
             before = await read(db, person_id)
             await db.execute("DELETE FROM people WHERE person_id = $1", uuid_of(person_id))
+            await _touch_profiles(db, _held(before))
             await witness(before, None)
 
     async def wrapped_key(self, person_id: PersonId) -> bytes:
@@ -187,6 +190,20 @@ async def _set_profiles(db: Connection, person_id: PersonId, profiles: frozenset
     await db.execute(
         "INSERT INTO person_profiles SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING", who, [*profiles]
     )
+
+
+async def _touch_profiles(db: Connection, profiles: frozenset[str]) -> None:
+    """Who holds a profile is part of it: what was read of it before is out of date."""
+    await db.execute(
+        "UPDATE access_profiles SET version = version + 1, updated_at = now() "
+        "WHERE profile = ANY($1::text[])",
+        [*profiles],
+    )
+
+
+def _held(person: StaffRecord) -> frozenset[str]:
+    """The profiles that count this person among their members."""
+    return frozenset() if person.status is PersonStatus.LEFT else person.profiles
 
 
 def refusal(error: asyncpg.PostgresError) -> Exception:

@@ -247,3 +247,19 @@ async def test_a_bad_change_of_a_profile_is_refused_whole(
     assert caught.value.code == code
     (staff,) = await profiles.profiles()
     assert (staff.external_id, staff.version) == (None, 1)
+
+
+async def test_joining_and_leaving_a_profile_makes_a_new_version_of_both(database: Database):
+    store, profiles = PostgresStaff(database), PostgresProfiles(database)
+    made = await add(store)
+    lab = await profiles.create_profile(NewProfile(profile="lab", name="Lab"), unseen)
+    who = frozenset({made.person_id})
+    lab = await profiles.change_profile("lab", ProfileChange(add=who), lab.version, unseen)
+    joined = await store.get(made.person_id)
+    assert joined.version == made.version + 1
+    left = await store.change(made.person_id, Change({"status": PersonStatus.LEFT}), joined.version, unseen)
+    (after,) = [p for p in await profiles.profiles() if p.profile == "lab"]
+    assert after.version == lab.version + 1
+    assert await profiles.members("lab") == []
+    await profiles.remove_profile("lab", after.version, unseen)
+    assert (await store.get(made.person_id)).version == left.version + 1
