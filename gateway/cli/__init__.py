@@ -20,6 +20,7 @@ class _Lazy(click.Group):
         "enrol": "enrol",
         "models": "models",
         "audit": "audit",
+        "keys": "keys",
         "door": "door",
         "simulate": "simulate",
         "demo": "demo",

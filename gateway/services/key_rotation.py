@@ -83,14 +83,14 @@ class Rotation:
         return bool(lasting) or self.file.pending() == current
 
     async def _handed_out(self, new: KeyId) -> None:
-        """Wait until every gateway that runs has the key: what is wrapped by it must open everywhere."""
+        """Wait until every gateway that runs has the key: what it wraps must open everywhere."""
         until = time.monotonic() + self.wait_s
         while lacking := await self._lacking(new):
             self.say(Progress(step=f"waiting for {', '.join(lacking)} to have the key {new}"))
             if time.monotonic() >= until:
                 raise Unavailable(
-                    f"{', '.join(lacking)} does not have the new master key {new} yet. Copy the key file there "
-                    "(a gateway that has it as a systemd credential must be restarted), then run this "
+                    f"{', '.join(lacking)} does not have the new master key {new} yet. Copy the key file "
+                    "there (a gateway that has it as a systemd credential must be restarted), then run this "
                     "again; until then all stays as it is",
                     code="gateways_lack_the_key",
                 )
