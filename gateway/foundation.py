@@ -10,21 +10,25 @@ import structlog
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
 from gateway.ports import Acts, Sealer
-from gateway.security import master_key
+from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.sealing import AesGcmSealer
+from gateway.security.wrapping import KeyWrapping
 from gateway.services.enrolment import Enrolment
+from gateway.services.keys import admit
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
 from gateway.storage.accounts import PostgresAccounts
 from gateway.storage.credentials import PostgresCredentials
 from gateway.storage.embedded import EmbeddedPostgres, check_reachable
 from gateway.storage.events import PostgresEvents
+from gateway.storage.master_keys import PostgresMasterKeys
 from gateway.storage.migrate import migrate
 from gateway.storage.people import PostgresPeople
 from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
 from gateway.storage.profiles import PostgresProfiles
 from gateway.storage.sessions import PostgresApiKeys, PostgresSessions
+from gateway.storage.site_keys import PostgresSiteKeys
 from gateway.storage.staff import PostgresStaff
 from gateway.storage.templates import PostgresTemplates
 from gateway.vision import models
@@ -35,6 +39,8 @@ from gateway.vision.photo import PhotoAnalyser
 _log = structlog.get_logger(__name__)
 
 _FIRST_LOOK_S = 20.0
+_SHORT_LOOK_S = 5.0
+"""For a server elsewhere: a gateway whose doors wait for it starts without."""
 ENROL_EYE_PX = 34.0
 """A template is used for years: its photograph must show more than a passing frame has to."""
 
@@ -56,6 +62,8 @@ class Stores:
     accounts: PostgresAccounts
     sessions: PostgresSessions
     api_keys: PostgresApiKeys
+    master_keys: PostgresMasterKeys
+    site_keys: PostgresSiteKeys
     _ready: bool = False
 
     async def prepare(self) -> None:
@@ -125,6 +133,8 @@ def stores_on(site: Site, database: Database, embedded: EmbeddedPostgres | None 
         accounts=PostgresAccounts(database),
         sessions=PostgresSessions(database),
         api_keys=PostgresApiKeys(database),
+        master_keys=PostgresMasterKeys(database),
+        site_keys=PostgresSiteKeys(database),
     )
 
 
@@ -138,15 +148,43 @@ def _read_url(path: Path) -> str:
     return url
 
 
-async def sealer(site: Site, people: Stores) -> AesGcmSealer:
-    """The sealer under the master key, made on first start. Raises ConfigError, DatabaseUnavailable."""
-    path = Path(site.state_folder) / "master.key"
-    in_use = False
-    if not path.exists():  # only then it matters whether anybody is enrolled under a lost one
+def key_place(site: Site) -> KeyPlace:
+    """Where the master key is."""
+    return KeyPlace.of(Path(site.keys.file or Path(site.state_folder) / "master.key"), os.environ)
+
+
+async def master_keys(site: Site, people: Stores) -> KeyRing:
+    """The master keys, one made on first start; checked against the database where that is there.
+
+    Raises ConfigError (code "master_key_missing", "master_key_wrong" …); DatabaseUnavailable when there is no
+    key, and so no knowing whether one was lost.
+    """
+    place, in_use = key_place(site), False
+    if not await asyncio.to_thread(os.path.lexists, place.path):
+        in_use = await _in_use(people)
+    keys = await asyncio.to_thread(KeyRing.read_or_make, place, in_use=in_use)
+    try:
+        async with asyncio.timeout(_FIRST_LOOK_S if people.embedded else _SHORT_LOOK_S):
+            await people.prepare()
+            await admit(people.master_keys, keys, KeyWrapping(keys))
+    except (DatabaseUnavailable, TimeoutError) as error:  # doors work without it; ``KeyWatch`` looks later
+        _log.warning("master_key_not_checked_yet", why=str(error) or "the database does not answer in time")
+    return keys
+
+
+async def _in_use(people: Stores) -> bool:
+    """Whether anything is under a master key already."""
+    try:
         async with asyncio.timeout(_FIRST_LOOK_S):
             await people.prepare()
-            in_use = await people.people.count() > 0
-    return AesGcmSealer(await asyncio.to_thread(master_key.read_or_make, path, in_use=in_use))
+            return bool(await people.master_keys.states()) or await people.people.count() > 0
+    except TimeoutError:
+        raise DatabaseUnavailable("there is no master key, and the database does not say in time") from None
+
+
+async def sealer(site: Site, people: Stores) -> AesGcmSealer:
+    """The sealer under the master key. Raises as ``master_keys``."""
+    return AesGcmSealer(await master_keys(site, people))
 
 
 def enrolment_engine(site: Site, manifest: Manifest | None = None) -> FaceEngine:

@@ -21,6 +21,7 @@ class _Lazy(click.Group):
         "people": "people",
         "models": "models",
         "audit": "audit",
+        "keys": "keys",
         "door": "door",
         "simulate": "simulate",
         "demo": "demo",

@@ -1,16 +1,13 @@
 """AES-256-GCM sealing under the site's own data keys, one a purpose (NIST SP 800-38D)."""
 
-import secrets
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.domain.errors import SealBroken
 from gateway.ports import SiteKeys
+from gateway.security import boxes
 
-_FORMAT = b"\x01"
-_NONCE = 12
+_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +18,8 @@ class AesGcmSiteSealer:
 
     async def seal(self, purpose: str, plain: bytes) -> bytes:
         """Seal bytes for one purpose."""
-        nonce = secrets.token_bytes(_NONCE)
-        cipher = AESGCM(await self.keys.key(purpose))
-        return _FORMAT + nonce + cipher.encrypt(nonce, plain, purpose.encode())
+        return boxes.seal(_FORMAT, AESGCM(await self.keys.key(purpose)), plain, purpose.encode())
 
     async def open(self, purpose: str, sealed: bytes) -> bytes:
         """Open sealed bytes. Raises SealBroken."""
-        cipher = AESGCM(await self.keys.key(purpose))
-        if sealed[:1] != _FORMAT:
-            raise SealBroken(f"what was sealed for {purpose} is of an unknown format")
-        try:
-            return cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], purpose.encode())
-        except (InvalidTag, ValueError):
-            raise SealBroken(
-                f"what was sealed for {purpose} does not open: another key, or altered"
-            ) from None
+        return boxes.open_box(_FORMAT, AESGCM(await self.keys.key(purpose)), sealed, purpose.encode())

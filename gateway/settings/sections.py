@@ -27,6 +27,14 @@ class Database(Section, frozen=True, kw_only=True):
     """File with a postgresql:// URL; needed for ``mode = "server"``."""
 
 
+class Keys(Section, frozen=True, kw_only=True):
+    """Where the master key is."""
+
+    file: str | None = None
+    """``master.key`` in the state folder by default. A file named in the environment variable
+    FACEGATE_MASTER_KEY_FILE, and after it systemd's credential facegate-master-key, come first."""
+
+
 class Camera(Section, frozen=True, kw_only=True):
     """One camera."""
 

@@ -12,6 +12,7 @@ from gateway.settings.sections import (
     Device,
     Enrolment,
     Ident,
+    Keys,
     Metrics,
     Privacy,
     Recognition,
@@ -30,6 +31,7 @@ class Site(Section, frozen=True, kw_only=True):
     profiles_folder: str | None = None
     """The site's own device profiles, beside the shipped ones."""
     database: Database = msgspec.field(default_factory=Database)
+    keys: Keys = msgspec.field(default_factory=Keys)
     cameras: tuple[Camera, ...]
     devices: tuple[Device, ...]
     doors: tuple[Door, ...] = ()

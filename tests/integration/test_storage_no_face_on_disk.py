@@ -8,9 +8,10 @@ import pytest
 from gateway.domain.errors import SealBroken
 from gateway.domain.events import EventKind
 from gateway.domain.ids import ModelId
-from gateway.security import master_key
+from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
+from gateway.security.wrapping import unwrap
 from gateway.services.forwarder import Forwarder
 from gateway.services.roster import open_roster, to_bytes
 from gateway.storage.embedded import EmbeddedPostgres
@@ -32,7 +33,7 @@ def unit(seed: int) -> np.ndarray:
 
 
 async def test_nothing_of_an_enrolment_lies_open_on_disk(state: Path) -> None:
-    key = master_key.read_or_make(state / "master.key", in_use=False)
+    key = KeyRing.read_or_make(KeyPlace(path=state / "master.key"), in_use=False).wrapping()
     sealer, who, face = AesGcmSealer(key), new_person(), unit(1)
     wrapped = sealer.new_key(who)
     sealed = sealer.seal(wrapped, who, MODEL, to_bytes(face))
@@ -58,7 +59,7 @@ async def test_nothing_of_an_enrolment_lies_open_on_disk(state: Path) -> None:
         await journal.close()
     bytes_of = {p: p.read_bytes() for p in state.rglob("*") if p.is_file()}  # noqa: ASYNC240
     assert any(sealed in content for content in bytes_of.values()), "the search would find it"
-    person_key = sealer._key(wrapped, who)
+    person_key = unwrap(key, "person", who, wrapped)
     raw, double = to_bytes(face), face.astype("<f8").tobytes()
     for path, content in bytes_of.items():
         for start in range(0, len(raw), 16):  # any four components in a row, in either width

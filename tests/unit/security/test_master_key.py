@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import ConfigError
-from gateway.security import master_key
-from gateway.security.master_key import LENGTH, MasterKey, read, read_or_make
+from gateway.security import key_files
+from gateway.security.keyring import KeyPlace, KeyRing
+from gateway.security.master_key import LENGTH, MasterKey
+
+
+def read(path: Path) -> MasterKey:
+    return KeyRing.read(KeyPlace(path=path)).wrapping()
+
+
+def read_or_make(path: Path, *, in_use: bool) -> MasterKey:
+    return KeyRing.read_or_make(KeyPlace(path=path), in_use=in_use).wrapping()
 
 
 @pytest.fixture
@@ -110,7 +119,7 @@ def test_a_first_start_that_fails_leaves_nothing(path: Path, monkeypatch: pytest
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(master_key.os, "fsync", full)
+    monkeypatch.setattr(key_files.os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left"):
         read_or_make(path, in_use=False)
     assert list(path.parent.iterdir()) == []

@@ -1,0 +1,104 @@
+"""What the commands about master keys do: change them, count what is under each, try them all."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway import foundation
+from gateway.commands import Commanding, commanding
+from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
+from gateway.ports.keys import KeyWitness
+from gateway.security.keyring import KeyRing
+from gateway.security.wrapping import KeyWrapping
+from gateway.services.key_rotation import Progress, Rotation, closed
+from gateway.services.keys import missing
+from gateway.settings import Site
+from gateway.telemetry.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """One master key as ``keys status`` shows it."""
+
+    key_id: KeyId
+    state: KeyState | None
+    use: KeyUse
+    here: bool
+    """In this machine's key file."""
+    holders: tuple[str, ...]
+    """Running gateways that have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyStatus:
+    """All that is known of the master keys of a site."""
+
+    file: str
+    rows: Sequence[KeyRow]
+    holders: Sequence[KeyHolder]
+    lacking: Sequence[str]
+
+
+@contextlib.asynccontextmanager
+async def _opened(site: Site) -> AsyncIterator[tuple[foundation.Stores, KeyRing]]:
+    """Database and keys as they are, right for each other or not."""
+    await asyncio.to_thread(foundation.state_folder, site)
+    stores = foundation.stores(site)
+    try:
+        await stores.prepare()
+        yield stores, await asyncio.to_thread(KeyRing.read, foundation.key_place(site))
+    finally:
+        await stores.close()
+
+
+async def status(site: Site) -> KeyStatus:
+    """Raises ConfigError, DatabaseUnavailable."""
+    async with _opened(site) as (stores, ring):
+        store = stores.master_keys
+        states, usage, holders = await store.states(), await store.usage(), await store.holders()
+        rows = [
+            KeyRow(
+                key_id=key_id,
+                state=states.get(key_id),
+                use=usage.get(key_id, KeyUse()),
+                here=key_id in ring.held(),
+                holders=tuple(h.gateway_id for h in holders if key_id in h.key_ids),
+            )
+            for key_id in dict.fromkeys([*states, *usage, *sorted(ring.held())])
+        ]
+        return KeyStatus(
+            file=str(ring.place.path), rows=rows, holders=holders, lacking=await missing(store, ring)
+        )
+
+
+async def check(site: Site) -> tuple[int, list[tuple[WrappedKey, str]]]:
+    """Try every key: how many there are, and those that do not open. Raises as ``status``."""
+    async with _opened(site) as (stores, ring):
+        return await closed(stores.master_keys, KeyWrapping(ring))
+
+
+async def rotate(
+    site: Site, *, wait_s: float, skip: frozenset[str], say: Callable[[Progress], None]
+) -> tuple[KeyId, int]:
+    """Change the master key, or finish a change that was interrupted. Raises as ``Rotation.run``."""
+    async with commanding(site) as ground:
+        ring = await asyncio.to_thread(KeyRing.read, foundation.key_place(site))
+        rotation = Rotation(
+            store=ground.stores.master_keys,
+            file=ring,
+            wrapping=KeyWrapping(ring),
+            clock=SystemClock(),
+            witness=lambda step, key_id: _witness(ground, step, key_id),
+            wait_s=wait_s,
+            skip=skip,
+            say=say,
+        )
+        return await rotation.run()
+
+
+def _witness(ground: Commanding, step: str, key_id: KeyId) -> KeyWitness:
+    async def told() -> None:
+        await ground.record.acted(ground.actor, f"keys.{step}", target=key_id)
+
+    return told

@@ -1,0 +1,99 @@
+"""Master keys by name in memory: the store's rules without a database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from gateway.domain.errors import DatabaseUnavailable, Rejected
+from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
+from gateway.ports.keys import KeyWitness
+from gateway.security.wrapping import master_of
+
+
+async def no_witness() -> None:
+    return
+
+
+@dataclass
+class FakeKeyStore:
+    known: dict[KeyId, KeyState] = field(default_factory=dict)
+    boxes: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    running: dict[str, KeyHolder] = field(default_factory=dict)
+
+    async def states(self) -> Mapping[KeyId, KeyState]:
+        return dict(self.known)
+
+    async def usage(self) -> Mapping[KeyId, KeyUse]:
+        found: dict[KeyId, KeyUse] = {}
+        for (kind, _), box in self.boxes.items():
+            was = found.get(master_of(box), KeyUse())
+            found[master_of(box)] = KeyUse(
+                people=was.people + (kind == "person"), site=was.site + (kind == "site")
+            )
+        return found
+
+    async def sample(self, key_id: KeyId) -> WrappedKey | None:
+        return next((k for k in self._all() if master_of(k.wrapped) == key_id), None)
+
+    async def page(self, after: WrappedKey | None, limit: int) -> Sequence[WrappedKey]:
+        found = [k for k in self._all() if after is None or (k.kind, k.name) > (after.kind, after.name)]
+        return found[:limit]
+
+    async def register_first(self, key_id: KeyId) -> None:
+        if not self.known:
+            self.known[key_id] = KeyState.CURRENT
+
+    async def register_next(self, key_id: KeyId, witness: KeyWitness) -> None:
+        if self.known.get(key_id) in {KeyState.NEXT, KeyState.CURRENT}:
+            return
+        if key_id in self.known or {KeyState.NEXT, KeyState.OLD} & set(self.known.values()):
+            raise Rejected("another", code="rotation_under_way")
+        await witness()
+        self.known[key_id] = KeyState.NEXT
+
+    async def promote(self, key_id: KeyId, witness: KeyWitness) -> None:
+        if self.known.get(key_id) is KeyState.CURRENT:
+            return
+        if self.known.get(key_id) is not KeyState.NEXT:
+            raise Rejected("not the next", code="no_such_key")
+        await witness()
+        self.known = {k: KeyState.OLD if s is KeyState.CURRENT else s for k, s in self.known.items()}
+        self.known[key_id] = KeyState.CURRENT
+
+    async def rewrap(self, key_id: KeyId, limit: int, rewrap: Callable[[WrappedKey], bytes]) -> int:
+        todo = [k for k in self._all() if master_of(k.wrapped) != key_id]
+        todo = [k for k in todo if k.kind == todo[0].kind][:limit]
+        new = {(k.kind, k.name): rewrap(k) for k in todo}
+        self._write(new)
+        return len(new)
+
+    async def retire(self, witness: KeyWitness) -> Sequence[KeyId]:
+        used = await self.usage()
+        done = [k for k, s in self.known.items() if s is KeyState.OLD and k not in used]
+        if not done or "" in used:
+            return []
+        await witness()
+        self.known |= dict.fromkeys(done, KeyState.RETIRED)
+        return done
+
+    async def hold(self, gateway_id: str, key_ids: frozenset[KeyId]) -> None:
+        self.running[gateway_id] = KeyHolder(
+            gateway_id=gateway_id, key_ids=key_ids, seen_at=datetime.now(UTC)
+        )
+
+    async def holders(self) -> Sequence[KeyHolder]:
+        return sorted(self.running.values(), key=lambda h: h.seen_at, reverse=True)
+
+    def put(self, kind: str, name: str, wrapped: bytes) -> None:
+        """What a person's creation or a site key's first use does."""
+        self._write({(kind, name): wrapped})
+
+    def _write(self, boxes: Mapping[tuple[str, str], bytes]) -> None:
+        if any(self.known.get(master_of(box)) is KeyState.RETIRED for box in boxes.values()):
+            raise DatabaseUnavailable("wrapped by a retired master key")
+        self.boxes.update(boxes)
+
+    def _all(self) -> list[WrappedKey]:
+        return [
+            WrappedKey(kind=kind, name=name, wrapped=box) for (kind, name), box in sorted(self.boxes.items())
+        ]
