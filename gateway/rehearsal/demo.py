@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.simulators.camera import SimulatedCamera
 from drivers.simulators.door_controller import DoorController
 from drivers.simulators.film import Shot
-from gateway.app import Gateway, Watch, running
+from gateway.app import running
 from gateway.domain.errors import EnrolmentRefused
 from gateway.domain.sightings import CameraState
 from gateway.enrolment_desk import enrolling
@@ -18,6 +18,7 @@ from gateway.rehearsal import ledger, portraits, report
 from gateway.rehearsal.acts import Mark, demo_acts, shoot
 from gateway.rehearsal.report import Line
 from gateway.rehearsal.stage import RELAY, Staging, at_the_relay, site, until_over, until_ready
+from gateway.running_gateway import Gateway, Watch
 from gateway.services.enrolment import Enrolment, Photo
 from gateway.settings import Camera, Site
 from gateway.vision import models

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.simulators.door_controller import DoorController
-from gateway.app import Gateway
 from gateway.domain.errors import Unavailable
 from gateway.domain.sightings import CameraState
+from gateway.running_gateway import Gateway
 from gateway.settings import AccessPoint, Camera, Database, Device, Door, Recognition, Site, Vision
 from gateway.walkup.decided import Decided
 

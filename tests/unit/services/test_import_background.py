@@ -3,7 +3,7 @@
 import os
 import threading
 
-from gateway.services.imports.background import Background, QuietAnalyser
+from gateway.services.enrolment.background import Background, QuietAnalyser
 from tests.fakes.importing import MadeUpAnalyser, picture
 
 
