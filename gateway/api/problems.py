@@ -38,6 +38,11 @@ STATUS: Mapping[str, int] = {
     "beyond_own_rights": 403,
     "weak_password": 422,
     "not_two_to_compare": 422,
+    "bad_consent": 422,
+    "bad_text": 422,
+    "not_csv": 422,
+    "no_staff_file": 422,
+    "not_enrolled": 409,
     "not_found": 404,
     "method_not_allowed": 405,
     "version_differs": 412,
@@ -48,7 +53,8 @@ STATUS: Mapping[str, int] = {
     "too_many_requests": 429,
     "no_consent": 409,
 }
-"""Where a code says more than its family; ``no_such_…`` is 404, ``…_taken`` 409."""
+"""Where a code says more than its family; ``no_such_…`` is 404, ``…_taken`` 409, ``csv_…`` and
+``zip_…`` 422, or 413 for what is too large."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,19 +94,27 @@ class Refusal(GatewayError):
 
 def status_of(error: GatewayError) -> int:
     """The HTTP status of an error, by its code first and its family then."""
-    code = error.code
-    if code in STATUS:
-        return STATUS[code]
-    if code.startswith("no_such_"):
-        return 404
-    if code.endswith("_taken"):
-        return 409
+    by_code = _by_code(error.code)
+    if by_code is not None:
+        return by_code
     if isinstance(error, EnrolmentRefused):
         return 422
     for family, status in ((Refusal, 400), (InvalidInput, 400), (Rejected, 409), (Unavailable, 503)):
         if isinstance(error, family):
             return status
     return 500
+
+
+def _by_code(code: str) -> int | None:
+    if code in STATUS:
+        return STATUS[code]
+    if code.startswith("no_such_"):
+        return 404
+    if code.endswith("_taken"):
+        return 409
+    if code.startswith(("csv_", "zip_")):
+        return 413 if code.endswith("_too_large") else 422
+    return None
 
 
 def problem_of(error: GatewayError, request_id: str) -> Problem:

@@ -156,7 +156,7 @@ async def test_a_look_that_cannot_be_recorded_is_not_had(desk: Hr, collins: port
     who = await desk.person()
     await desk.enrol(who, collins.png())
     (item,) = (await (await desk.office.client.get(f"/api/v1/people/{who}/photographs")).json())["items"]
-    desk.journal.full = True
+    desk.office.journal.full = True
     read = await desk.office.client.get(f"/api/v1/people/{who}/photographs/{item['id']}")
     assert read.status == 503
     assert b"PNG" not in await read.read()
@@ -317,4 +317,4 @@ async def test_with_another_master_key_no_photograph_opens(desk: Hr, collins: po
         AesGcmSealer(MasterKey(b"n" * 32)).open_as(
             row["wrapped_key"], who, Purpose.PHOTOGRAPH, str(row["photograph_id"]), row["sealed"]
         )
-    assert isinstance(desk.journal, FakeJournal)
+    assert isinstance(desk.office.journal, FakeJournal)

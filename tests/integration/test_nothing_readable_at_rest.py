@@ -28,6 +28,7 @@ from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_sealer import AesGcmSiteSealer
+from gateway.security.wrapping import PERSON, unwrap
 from gateway.services.roster import from_bytes
 from gateway.services.witness import RECORD_MODEL
 from gateway.storage.embedded import EmbeddedPostgres
@@ -233,7 +234,7 @@ async def _held(stage: Stage) -> list[Secret]:
         plain = sealer.open(row["wrapped_key"], who, row["model_id"], row["sealed"])
         secrets.append(dump.template(f"template of {who}", from_bytes(plain)))
     for row in people:
-        key = sealer._key(row["wrapped_key"], PersonId(str(row["person_id"])))
+        key = unwrap(sealer.master, PERSON, str(row["person_id"]), row["wrapped_key"])
         secrets.append(dump.secret(f"key of {row['person_id']}", key))
     return secrets
 
@@ -309,7 +310,7 @@ async def _opened(stolen: Stolen, master: MasterKey) -> set[str]:
         key, person = keys.get(who, b""), PersonId(str(who))
         with contextlib.suppress(SealBroken):
             if table == "people":
-                sealer._key(key, person)
+                unwrap(master, PERSON, person, key)
                 opened.add("key")
             elif table == "templates":
                 sealer.open(key, person, row["model_id"], row["sealed"])
