@@ -42,10 +42,9 @@ def test_a_certificate_with_another_key_is_refused(tmp_path: Path):
         tls(Api(certificate_file=str(one.certificate), key_file=str(other.key)))
     with pytest.raises(ConfigError, match=r"api\.certificate_file"):
         tls(Api(certificate_file=str(one.certificate)))
+    locked = one.locked(tmp_path / "locked.key", b"secret")
     with pytest.raises(ConfigError, match="no passphrase"):
-        tls(
-            Api(certificate_file=str(one.certificate), key_file=str(one.locked(tmp_path / "l.key", b"x1234")))
-        )
+        tls(Api(certificate_file=str(one.certificate), key_file=str(locked)))
     with pytest.raises(ConfigError, match=r"api\.certificate_file"):
         tls(Api(certificate_file=str(tmp_path / "none.pem"), key_file=str(one.key)))
 
