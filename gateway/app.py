@@ -77,9 +77,9 @@ async def running(
         if site.metrics is not None:
             found = registry(lambda: gateway.health().values(), clock)
             await stack.enter_async_context(serving(site.metrics, found))
-        front = await stack.enter_async_context(reception(gateway, keys))
         await doors.start(gateway.take_door)
         stack.push_async_callback(doors.aclose)
+        front = await stack.enter_async_context(reception(gateway, keys))
         async with asyncio.TaskGroup() as tasks:
             parts = _start_parts(gateway, front, tasks)
             try:
