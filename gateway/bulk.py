@@ -1,6 +1,5 @@
 """Imports and exports put together: stores, judge and record of one gateway or one command."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.commands import commanding
-from gateway.enrolment_desk import quiet_analyser
+from gateway.enrolment_desk import photo_process
 from gateway.foundation import models_folder
 from gateway.ground import Ground
 from gateway.security.spool import SealedFolder
@@ -127,9 +126,7 @@ def bulk_of(ground: Ground, judge: Judge) -> Bulk:
 @contextlib.asynccontextmanager
 async def bulk(site: Site) -> AsyncIterator[Bulk]:
     """Everything for one command, closed at its end."""
-    with contextlib.ExitStack() as opened:
-        threads = max(1, os.cpu_count() or 1)
-        analyser = await asyncio.to_thread(opened.enter_context, quiet_analyser(site, threads))
+    with photo_process(site, max(1, os.cpu_count() or 1)) as analyser:
         async with commanding(site) as command:
             yield bulk_of(command, Judge(analyser))
 

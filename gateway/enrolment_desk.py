@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from drivers.cameras.album import Album
 from gateway import foundation
@@ -13,7 +13,6 @@ from gateway.eyes import LIVE_THRESHOLD
 from gateway.ground import Ground
 from gateway.ports import FaceAnalyser
 from gateway.services.enrolment import Enrolment, Photographs
-from gateway.services.enrolment.background import Background, QuietAnalyser
 from gateway.services.enrolment.migrate import Migration
 from gateway.services.roster import RosterSync
 from gateway.services.verify import Verify
@@ -21,6 +20,7 @@ from gateway.settings import Site
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
 from gateway.vision.photo import PhotoAnalyser
+from gateway.vision.photo_process import PhotoProcess
 
 
 def desk(ground: Ground, analyser: FaceAnalyser) -> Desk:
@@ -50,15 +50,15 @@ def desk(ground: Ground, analyser: FaceAnalyser) -> Desk:
     )
 
 
-@contextlib.contextmanager
-def quiet_analyser(site: Site, threads: int = 1) -> Iterator[QuietAnalyser]:
-    """Judges photographs in the background, with an engine of its own. Blocking. Raises ModelMissing."""
-    background = Background()
-    try:
-        engine = foundation.enrolment_engine(site, threads=threads)
-        yield QuietAnalyser(PhotoAnalyser(engine), background)
-    finally:
-        background.close()
+def photo_process(site: Site, threads: int = 1) -> PhotoProcess:
+    """Looks at photographs in a process of its own, which starts with the first one. Raises ModelMissing."""
+    folder = foundation.models_folder(site)
+    return PhotoProcess(
+        model_id=models.manifest(folder).of("embedder").model_id,
+        models_folder=folder,
+        threads=threads,
+        min_eye_distance_px=max(foundation.ENROL_EYE_PX, site.recognition.min_eye_distance_px),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -82,16 +82,16 @@ async def reception(gateway: Gateway, keys: KeyRing) -> AsyncIterator[Reception]
             yield Reception(gateway=gateway, ground=ground, watch=watch)
             return
         check(site.api)
-        with contextlib.ExitStack() as opened:
-            analyser = await asyncio.to_thread(opened.enter_context, enrolment_desk.quiet_analyser(site))
-            office = Office(
-                settings=site.api,
-                ground=ground,
-                desk=enrolment_desk.desk(ground, analyser),
-                imports=bulk_of(ground, Judge(analyser)).imports(),
-                view=view_of(gateway, watch),
-            )
-            yield Reception(gateway=gateway, ground=ground, watch=watch, office=office)
+        analyser = await asyncio.to_thread(enrolment_desk.photo_process, site)
+        stack.push_async_callback(asyncio.to_thread, analyser.close)
+        office = Office(
+            settings=site.api,
+            ground=ground,
+            desk=enrolment_desk.desk(ground, analyser),
+            imports=bulk_of(ground, Judge(analyser)).imports(),
+            view=view_of(gateway, watch),
+        )
+        yield Reception(gateway=gateway, ground=ground, watch=watch, office=office)
 
 
 def view_of(gateway: Gateway, watch: KeyWatch) -> View:
