@@ -12,6 +12,7 @@ from gateway.api.catalogue import Services, catalogue
 from gateway.api.frame import Frame, Identify
 from gateway.api.identity import Identity
 from gateway.api.limits import RateLimit
+from gateway.api.paging import Cursors
 from gateway.api.routes_enrolment import Desk
 from gateway.api.routes_gateway import View
 from gateway.api.routes_oidc import Outside
@@ -59,6 +60,7 @@ class Office:
         accounts = Accounts(store=stores.accounts, passwords=passwords, acted=acted, clock=clock)
         return Services(
             staff=Staff(stores.staff, ground.sealer, acted),
+            cursors=Cursors(site_sealer),
             profiles=Profiles(stores.profiles, acted),
             credentials=Credentials(
                 store=stores.credentials,

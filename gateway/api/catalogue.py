@@ -9,6 +9,7 @@ import yaml
 
 from gateway.api.limits import RateLimit
 from gateway.api.openapi import document
+from gateway.api.paging import Cursors
 from gateway.api.routes_accounts import AccountRoutes
 from gateway.api.routes_consents import ConsentRoutes
 from gateway.api.routes_credentials import CredentialRoutes
@@ -39,6 +40,7 @@ class Services:
     """The use cases behind the routes."""
 
     staff: Staff
+    cursors: Cursors
     profiles: Profiles
     credentials: Credentials
     accounts: Accounts
@@ -59,7 +61,7 @@ class Services:
 def catalogue(services: Services) -> Sequence[Route]:
     """All routes, the reference to them included."""
     routes = [
-        *PeopleRoutes(staff=services.staff).table(),
+        *PeopleRoutes(staff=services.staff, cursors=services.cursors).table(),
         *CredentialRoutes(credentials=services.credentials).table(),
         *EnrolmentRoutes(desk=services.desk).table(),
         *ConsentRoutes(consents=services.consents).table(),

@@ -16,12 +16,14 @@ from gateway.api.problems import Fault, Refusal
 from gateway.api.routing import Call, Route, too_large
 from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import InvariantBroken
+from gateway.domain.ids import PersonId
 from gateway.ports.requests import IdempotencyStore, StoredAnswer
 
 Identify = Callable[[web.Request], Awaitable[Actor]]
 """Who asks. Raises Refusal (code "unauthenticated")."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_PERSON = re.compile(r"/people/([0-9a-f-]{36})")
 NOBODY = Actor(id="nobody", roles=frozenset())
 
 
@@ -54,7 +56,7 @@ class Frame:
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         actor = await self.admitted(request, route.roles, route.scope)
-        _check_host(request)
+        _check_path(request)
         if route.upload:
             _check_upload(route, request)
         query = reading.query_of(route, request)
@@ -121,13 +123,24 @@ class Frame:
                 headers = {
                     n: v for n, v in response.headers.items() if n in {"Content-Type", "ETag", "Location"}
                 }
-                stored = StoredAnswer(status=response.status, headers=headers, body=response.body)
+                stored = StoredAnswer(
+                    status=response.status,
+                    headers=headers,
+                    body=response.body,
+                    about=_about(call, headers.get("Location", "")),
+                )
             return response
         finally:
             await self.requests.settle(call.actor.id, key, stored)
 
 
-def _check_host(request: web.Request) -> None:
+def _about(call: Call, location: str) -> PersonId | None:
+    """The person an answer speaks of, by where it is."""
+    found = call.path.get("person_id") or (match.group(1) if (match := _PERSON.search(location)) else None)
+    return None if found is None else PersonId(found)
+
+
+def _check_path(request: web.Request) -> None:
     if "\x00" in request.path:
         raise Refusal("the path holds a NUL character")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.api.paging import cursor_of, place_of
+from gateway.api.paging import Cursors
 from gateway.api.routing import Answer, Call, Route
 from gateway.domain.accounts import Role
 from gateway.domain.ids import PersonId
@@ -130,6 +130,7 @@ class PeopleRoutes:
     """Reading, adding and changing people."""
 
     staff: Staff
+    cursors: Cursors
 
     def table(self) -> tuple[Route, ...]:
         """The routes."""
@@ -193,14 +194,16 @@ class PeopleRoutes:
         """A page of people."""
         asked: PeopleQuery = call.query
         descending = asked.order == "desc"
-        after = place_of(asked.cursor, asked.sort, descending=descending) if asked.cursor else None
+        after = None
+        if asked.cursor:
+            after = await self.cursors.place(asked.cursor, asked.sort, descending=descending)
         page = await self.staff.find(
             Query(where=_where(asked), sort=asked.sort, descending=descending, limit=asked.limit, after=after)
         )
         return PeopleOut(
             items=[person_out(p) for p in page.people],
             total=page.total,
-            next_cursor=cursor_of(asked.sort, descending=descending, last=page.last),
+            next_cursor=await self.cursors.after(asked.sort, descending=descending, last=page.last),
         )
 
     async def create_person(self, call: Call) -> Answer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from gateway.domain.consent import How
@@ -22,6 +22,8 @@ MOST_LINE_CHARS = 65_536
 """Of one line with all its cells: a longer one is an open quotation mark, or no staff file."""
 MOST_PHOTOS = 10
 """Of one person."""
+REPORTS_KEPT = timedelta(days=90)
+"""They hold numbers of people: long enough to settle what was refused, no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

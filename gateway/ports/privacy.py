@@ -69,6 +69,10 @@ class RetentionStore(Protocol):
         """Whether a consent has expired and its end is not carried out. Changes nothing, and is cheap."""
         ...
 
+    async def forget_answers(self) -> None:
+        """Destroy what was kept for callers who ask the same thing twice, once its day is over."""
+        ...
+
     async def limit_consents(self, valid_days: int, told: Callable[[int], Awaitable[None]]) -> int:
         """Let no consent last longer than so many days from when it was given; how many were shortened.
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.ids import PersonId
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
@@ -12,6 +14,8 @@ class StoredAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    about: PersonId | None = None
+    """Whose data it holds: it is forgotten with them."""
 
 
 class IdempotencyStore(Protocol):

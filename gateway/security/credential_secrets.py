@@ -14,6 +14,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.ports import SiteKeys
 
+_AT_ONCE = 2
+"""Each takes 64 MiB and a core for a while."""
+
 
 @dataclass(frozen=True, slots=True)
 class SiteCredentialSecrets:
@@ -21,6 +24,7 @@ class SiteCredentialSecrets:
 
     keys: SiteKeys
     _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def card_digest(self, number: str) -> bytes:
         """Of a number as ``domain.credentials.card_number`` gives it."""
@@ -28,12 +32,16 @@ class SiteCredentialSecrets:
 
     async def pin_hash(self, pin: str) -> str:
         """In argon2's own format, with its salt and costs."""
-        return await asyncio.to_thread(self._hasher.hash, await self._keyed(pin))
+        keyed = await self._keyed(pin)
+        async with self._turn:
+            return await asyncio.to_thread(self._hasher.hash, keyed)
 
     async def pin_matches(self, pin_hash: str, pin: str) -> bool:
         """Whether it is this PIN."""
+        keyed = await self._keyed(pin)
         try:
-            return await asyncio.to_thread(self._hasher.verify, pin_hash, await self._keyed(pin))
+            async with self._turn:
+                return await asyncio.to_thread(self._hasher.verify, pin_hash, keyed)
         except (VerificationError, InvalidHashError):
             return False
 

@@ -40,6 +40,7 @@ class PostgresErasure:
             if number is None:
                 raise nobody(person_id)
             counts = await _counts(db, who)
+            counts["answers"] = await _forget_answers(db, who)
             counts["import_lines"] = await _forget_number(db, number)
             await db.execute("DELETE FROM people WHERE person_id = $1", who)
             body = await receipt(Erased(person_id=person_id, counts={"keys": 1, "people": 1, **counts}))
@@ -66,6 +67,12 @@ async def _counts(db: Connection, who: UUID) -> dict[str, int]:
         table: int(await db.fetchval(f"SELECT count(*) FROM {table} WHERE person_id = $1", who))  # noqa: S608
         for table in _HELD
     }
+
+
+async def _forget_answers(db: Connection, who: UUID) -> int:
+    """Answers kept for callers who ask twice hold what was created."""
+    done = await db.execute("DELETE FROM idempotency WHERE about = $1", who)
+    return int(done.split()[1])
 
 
 async def _forget_number(db: Connection, number: str) -> int:

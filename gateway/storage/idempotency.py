@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass
+from uuid import UUID
 
 from gateway.domain.errors import Rejected
 from gateway.ports.requests import StoredAnswer
@@ -10,6 +11,14 @@ from gateway.ports.staff import SiteSealer
 from gateway.storage.pool import Database
 
 _PURPOSE = "idempotency"
+_KEEP = "UPDATE idempotency SET sealed = $3, about = $4 WHERE actor = $1 AND key = $2"
+_FORGET = "DELETE FROM idempotency WHERE actor = $1 AND key = $2"
+_STILL_THERE = "SELECT true FROM people WHERE person_id = $1 FOR SHARE"
+"""Shared with nobody who erases them: their erasure then finds the answer."""
+FORGET_OLD = """
+DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'
+    OR (sealed IS NULL AND created_at < now() - interval '2 minutes')
+"""
 
 
 @dataclass(slots=True)
@@ -22,10 +31,7 @@ class PostgresIdempotency:
     async def claim(self, actor: str, key: str, request: bytes) -> StoredAnswer | None:
         """Take the key for a request, or the answer it had; see ``ports.IdempotencyStore``."""
         async with self.database.transaction() as db:
-            await db.execute(
-                "DELETE FROM idempotency WHERE created_at < now() - interval '24 hours' "
-                "OR (sealed IS NULL AND created_at < now() - interval '2 minutes')"
-            )
+            await db.execute(FORGET_OLD)
             mine = await db.fetchval(
                 "INSERT INTO idempotency (actor, key, request) VALUES ($1, $2, $3) "
                 "ON CONFLICT DO NOTHING RETURNING true",
@@ -54,13 +60,13 @@ class PostgresIdempotency:
         """Keep the answer; None gives the key free again."""
         if answer is None:
             async with self.database.connection() as db:
-                await db.execute("DELETE FROM idempotency WHERE actor = $1 AND key = $2", actor, key)
+                await db.execute(_FORGET, actor, key)
             return
         sealed = await self.sealer.seal(_PURPOSE, _bytes(answer))
-        async with self.database.connection() as db:
-            await db.execute(
-                "UPDATE idempotency SET sealed = $3 WHERE actor = $1 AND key = $2", actor, key, sealed
-            )
+        about = None if answer.about is None else UUID(answer.about)
+        async with self.database.transaction() as db:
+            kept = about is None or await db.fetchval(_STILL_THERE, about)
+            await db.execute(_KEEP if kept else _FORGET, actor, key, *((sealed, about) if kept else ()))
 
 
 def _bytes(answer: StoredAnswer) -> bytes:

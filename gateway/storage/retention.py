@@ -12,6 +12,7 @@ from gateway.domain.consent import Destroyed, Ended
 from gateway.domain.ids import PersonId
 from gateway.ports.privacy import EndedTold
 from gateway.storage.consents import biometrics_of
+from gateway.storage.idempotency import FORGET_OLD
 from gateway.storage.pool import Connection, Database
 from gateway.storage.staff import LOCK_ROSTER
 
@@ -56,6 +57,11 @@ class PostgresRetention:
         """Whether a consent has expired, by the database's clock, and its end is not carried out."""
         async with self.database.connection() as db:
             return bool(await db.fetchval(_DUE, valid_days))
+
+    async def forget_answers(self) -> None:
+        """Answers of yesterday, also where nobody asks anything any more."""
+        async with self.database.connection() as db:
+            await db.execute(FORGET_OLD)
 
     async def limit_consents(self, valid_days: int, told: Callable[[int], Awaitable[None]]) -> int:
         """Let none last longer; see ``ports.RetentionStore``."""

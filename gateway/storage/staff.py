@@ -76,7 +76,7 @@ class PostgresStaff:
         where = condition.of(query.where)
         counted = len(condition.values)
         key, seen, order = ordered(query, condition)
-        limit, offset = condition.given(query.limit), condition.given(query.offset)
+        limit, offset = condition.given(query.limit + 1), condition.given(query.offset)
         try:
             async with (
                 self.database.connection() as db,
@@ -95,10 +95,9 @@ class PostgresStaff:
             raise InvalidInput(
                 "the filter holds a value that cannot be compared", code="bad_filter"
             ) from None
-        last = (
-            (rows[-1]["sort_key"], str(rows[-1]["person_id"])) if len(rows) == query.limit and rows else None
-        )
-        return Page([_record(row) for row in rows], int(total), last)
+        page, more = rows[: query.limit], len(rows) > query.limit  # one more is asked for than is shown
+        last = (page[-1]["sort_key"], str(page[-1]["person_id"])) if more and page else None
+        return Page([_record(row) for row in page], int(total), last)
 
     async def change(
         self, person_id: PersonId, change: Change, expected_version: int | None, witness: Witness

@@ -47,3 +47,12 @@ BEGIN
 END $$;
 CREATE TRIGGER reports_forget_the_erased AFTER DELETE ON people
     FOR EACH ROW EXECUTE FUNCTION reports_forget_the_erased();
+
+-- … and follow whoever gets another number: what is held about a person is found by the one they have.
+CREATE FUNCTION reports_follow_the_number() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE import_lines SET number = NEW.number WHERE number = OLD.number;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER reports_follow_the_number AFTER UPDATE OF number ON people
+    FOR EACH ROW WHEN (OLD.number IS DISTINCT FROM NEW.number) EXECUTE FUNCTION reports_follow_the_number();

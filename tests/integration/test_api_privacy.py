@@ -317,3 +317,24 @@ async def test_each_route_is_for_its_roles(rig: PrivacyRig, method: str, path: s
     rig.scopes = frozenset({"something:else"})
     rig.roles = frozenset(Role)
     assert (await rig.client.request(method, "/api/v1" + path)).status in {403, 200}
+
+
+async def test_with_a_person_go_the_answers_kept_for_who_asks_twice(rig: PrivacyRig) -> None:
+    made = []
+    for number in ("1", "2"):
+        key = {"Idempotency-Key": f"key-{number}"}
+        made.append(await rig.ask("POST", "/people", expect=201, json=named(number), headers=key))
+    gone, stays = made
+    card = {"json": {"number": "0012345678", "label": "blue"}, "headers": {"Idempotency-Key": "card"}}
+    await rig.ask("POST", f"/people/{gone['id']}/cards", expect=201, **card)
+    receipt = await rig.ask("DELETE", f"/people/{gone['id']}")
+    assert receipt["destroyed"]["answers"] == 2
+    async with rig.stores.database.connection() as db:
+        about = [str(row[0]) for row in await db.fetch("SELECT about FROM idempotency")]
+    assert about == [stays["id"]]
+    key = {"Idempotency-Key": "key-2"}
+    assert await rig.ask("POST", "/people", expect=201, json=named("2"), headers=key) == stays
+
+
+def named(number: str) -> dict[str, str]:
+    return {"number": number, "name": "Ada"}

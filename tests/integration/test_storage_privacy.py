@@ -413,7 +413,7 @@ async def test_an_erasure_takes_every_row_of_the_person_and_of_nobody_else(rig: 
     assert await erasure.erase(who, receipt) == b"signed"
     assert dict(told[0].counts) == {
         "keys": 1, "people": 1, "templates": 2, "photographs": 1, "consents": 1, "cards": 1, "pins": 1,
-        "person_profiles": 1, "import_lines": 0,
+        "person_profiles": 1, "import_lines": 0, "answers": 0,
     }  # fmt: skip
     async with rig.database.connection() as db:
         tables = await db.fetch(

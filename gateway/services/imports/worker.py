@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import uuid4
@@ -13,7 +12,14 @@ import structlog
 
 from gateway.domain.accounts import Actor
 from gateway.domain.errors import GatewayError, InvalidInput, Rejected
-from gateway.domain.imports import MOST_CSV_BYTES, ImportRecord, LineResult, LineState, NewImport
+from gateway.domain.imports import (
+    MOST_CSV_BYTES,
+    REPORTS_KEPT,
+    ImportRecord,
+    LineResult,
+    LineState,
+    NewImport,
+)
 from gateway.ports import ImportStore, SealedFiles, SealedWriter
 from gateway.services.imports.given import Given, examine
 from gateway.services.imports.importing import Importing
@@ -22,8 +28,6 @@ from gateway.services.witness import Acted
 
 _log = structlog.get_logger(__name__)
 
-REPORTS_KEPT = timedelta(days=90)
-"""They hold numbers of people: long enough to settle what was refused, no longer."""
 _LOOK_S = 3.0
 _TURN_S = 2.0
 STAFF, PHOTOS = "staff", "photos"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.holdings import SiteFigures
+from gateway.domain.imports import REPORTS_KEPT
 from gateway.domain.processing import Activity
 from gateway.settings import Site
 
@@ -52,7 +53,7 @@ class Activities:
             subjects="people who work here or did",
             categories=["name, staff number and what the personnel office adds", "status", "access profiles"],
             numbers={f"people, {status}": count for status, count in self.held.people.items()},
-            kept=[ends],
+            kept=[ends, "sealed answers for callers who repeat a request: a day"],
         )
 
     def _templates(self) -> Activity:
@@ -99,14 +100,21 @@ class Activities:
     def _ledger(self) -> Activity:
         oldest = self.held.oldest_event
         since = [f"the oldest event is of {oldest.date().isoformat()}"] if oldest else []
-        journal = f"journal of this gateway: {self.site.state_folder}/journal.db"
+        folder = self.site.state_folder
+        journals = [
+            f"journal of this gateway: {folder}/journal.db",
+            f"journal of its commands: {folder}/journal-commands.db",
+        ]
         return self._activity(
             "Record of accesses and of what operators do",
             subjects="people who work here or did, by pseudonym; operators by their account's id",
-            categories=["when which door opened or did not, for whom", "who changed what"],
+            categories=[
+                "when which door opened or did not, for whom",
+                "who changed what, from which address; names and other values sealed under the person's key",
+            ],
             numbers={"events in the database": self.held.events},
             kept=[f"append-only: {_UNENDED}", *since, "after an erasure the pseudonym alone remains"],
-            where=[*self._database(), journal],
+            where=[*self._database(), *journals],
         )
 
     def _photographs(self) -> Activity:
@@ -138,7 +146,11 @@ class Activities:
         return self._activity(
             "Accounts of operators",
             subjects="people who operate this system",
-            categories=["login, name, roles", "hash of the password"],
+            categories=[
+                "login, name, roles",
+                "hash of the password, sealed secret of one-time codes",
+                "sessions and failed sign-ins with their network address",
+            ],
             purpose="only who may, sees and changes people's data",
             numbers={f"accounts, {role}": count for role, count in self.held.accounts.items()},
             kept=[f"until removed; {_UNENDED}"],
@@ -150,7 +162,11 @@ class Activities:
             subjects="people named in the files",
             categories=["staff numbers and what became of each line"],
             numbers={"imports": self.held.imports},
-            kept=[f"the report of an import: {_UNENDED}", "an erased person's number is taken out"],
+            kept=[
+                f"the report of an import: {REPORTS_KEPT.days} days; an erased person's lines go with them",
+                "the uploaded files, sealed: until the import is over",
+            ],
+            where=[*self._database(), f"uploads of this gateway: {self.site.state_folder}/uploads"],
         )
 
     def _receipts(self) -> Activity:

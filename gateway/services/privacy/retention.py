@@ -67,6 +67,7 @@ class Retention:
     async def tidy(self) -> None:
         """Every rule once, until nothing is left to do. Raises GatewayError."""
         rules = self.policy
+        await self.store.forget_answers()
         await self._end_expired()
         if rules.consent_valid_days is not None:
             days = rules.consent_valid_days

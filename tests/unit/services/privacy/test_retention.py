@@ -44,6 +44,9 @@ class FakeRetentionStore:
         self._ask("due")
         return bool(self.expired)
 
+    async def forget_answers(self):
+        self._ask("answers")
+
     async def limit_consents(self, valid_days, told):
         self._ask(f"limit {valid_days}")
         await told(4)
@@ -114,7 +117,7 @@ class Rig:
 async def test_without_rules_only_expired_consents_are_looked_for():
     rig = Rig()
     await rig.retention.tidy()
-    assert rig.store.asked == ["expired"]
+    assert rig.store.asked == ["answers", "expired"]
     assert rig.said == []
 
 
@@ -127,7 +130,7 @@ async def test_every_rule_runs_with_its_days_until_nothing_is_left():
     rig.store.unused, rig.store.old, rig.store.left[:] = [ENDED], [ENDED], [WHO, OTHER]
     await rig.retention.tidy()
     assert rig.store.asked == [
-        *["expired"] * 3, "limit 1", *["unused 2"] * 2, *["photographs 3"] * 2, *["gone 4"] * 3, "receipts 5",
+        "answers", *["expired"] * 3, "limit 1", *["unused 2"] * 2, *["photographs 3"] * 2, *["gone 4"] * 3, "receipts 5",
     ]  # fmt: skip
     assert rig.said == [
         ("consent.expire", WHO), ("consent.expire", WHO), ("consent.limit", None), ("templates.unused", WHO),
