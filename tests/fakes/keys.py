@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gateway.domain.errors import DatabaseUnavailable, Rejected
-from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
+from gateway.domain.keys import UNNAMED, KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
 from gateway.ports.keys import KeyWitness
 from gateway.security.wrapping import master_of
 
@@ -60,6 +60,16 @@ class FakeKeyStore:
         self.known = {k: KeyState.OLD if s is KeyState.CURRENT else s for k, s in self.known.items()}
         self.known[key_id] = KeyState.CURRENT
 
+    async def give_up(self, key_id: KeyId, witness: KeyWitness) -> None:
+        if self.known.get(key_id) is KeyState.RETIRED:
+            return
+        if self.known.get(key_id) is not KeyState.NEXT:
+            raise Rejected("not the next", code="no_such_key")
+        if key_id in await self.usage():
+            raise Rejected("in use", code="key_in_use")
+        await witness()
+        self.known[key_id] = KeyState.RETIRED
+
     async def rewrap(self, key_id: KeyId, limit: int, rewrap: Callable[[WrappedKey], bytes]) -> int:
         todo = [k for k in self._all() if master_of(k.wrapped) != key_id]
         todo = [k for k in todo if k.kind == todo[0].kind][:limit]
@@ -89,8 +99,9 @@ class FakeKeyStore:
         self._write({(kind, name): wrapped})
 
     def _write(self, boxes: Mapping[tuple[str, str], bytes]) -> None:
-        if any(self.known.get(master_of(box)) is KeyState.RETIRED for box in boxes.values()):
-            raise DatabaseUnavailable("wrapped by a retired master key")
+        usable = {UNNAMED, *(k for k, s in self.known.items() if s is not KeyState.RETIRED)}
+        if self.known and not {master_of(box) for box in boxes.values()} <= usable:
+            raise DatabaseUnavailable("not in use", code="master_key_not_in_use")
         self.boxes.update(boxes)
 
     def _all(self) -> list[WrappedKey]:
