@@ -49,7 +49,7 @@ class KeyFile(MasterKeys, Protocol):
         ...
 
     def keep_only(self, key_id: KeyId) -> None:
-        """Destroy every other key in the file."""
+        """Destroy every other key in the file but a next one."""
         ...
 
 

@@ -37,10 +37,16 @@ class Contents:
         return Contents(self.current, key, self.old)
 
     def promoted(self, key: MasterKey) -> "Contents":
-        """One of them is the current key, all others are old."""
-        if key.key_id == self.current.key_id:
-            return self
-        return Contents(key, None, tuple(k for k in self.every() if k.key_id != key.key_id))
+        """One of them is the current key, the one before it old."""
+        others = (self.current, *self.old)
+        return Contents(key, self._next_but(key), tuple(k for k in others if k.key_id != key.key_id))
+
+    def lone(self, key: MasterKey) -> "Contents":
+        """Without any other but a next key: it may be about to become somebody's current one."""
+        return Contents(key, self._next_but(key))
+
+    def _next_but(self, key: MasterKey) -> MasterKey | None:
+        return None if self.next is None or self.next.key_id == key.key_id else self.next
 
     def text(self) -> bytes:
         """As the file has it."""

@@ -138,8 +138,8 @@ class KeyRing:
         self._change(lambda before: before.promoted(self._own(before, key_id)))
 
     def keep_only(self, key_id: KeyId) -> None:
-        """Destroy every other key in the file. Raises ConfigError when the file has it not."""
-        self._change(lambda before: Contents(self._own(before, key_id)))
+        """Destroy every other key in the file but a next one. Raises ConfigError when the file has it not."""
+        self._change(lambda before: before.lone(self._own(before, key_id)))
 
     def _own(self, contents: Contents, key_id: KeyId) -> MasterKey:
         key = contents.find(key_id)

@@ -76,7 +76,7 @@ class Rotation:
             await self.store.retire(self.witness("finished", new))
             if not await self._old():
                 break  # else a gateway that is behind has wrapped something by the old key
-        if self.file.held() != {new}:
+        if self.file.held() - {new, self.file.pending()}:
             await self._settled("the old key is destroyed in a moment")
             await self.witness("destroyed", new)()
             await asyncio.to_thread(self.file.keep_only, new)

@@ -83,7 +83,7 @@ def test_systemd_shows_its_own_access_as_the_groups(path: Path, mode: int) -> No
 @pytest.mark.parametrize(
     ("mode", "lent"), [(0o440, False), (0o460, True), (0o444, True), (0o450, True), (0o602, True)]
 )
-def test_no_more_than_that(path: Path, mode: int, lent: bool) -> None:  # noqa: FBT001
+def test_no_more_than_that(path: Path, mode: int, lent: bool) -> None:
     write(path, line(A), mode=mode)
     with pytest.raises(ConfigError) as told:
         KeyRing.read(KeyPlace(path=path, lent=lent))
@@ -308,3 +308,9 @@ def test_many_changes_at_once_agree_on_one_next_key(path: Path) -> None:
     assert len(found) == 8
     assert len(set(found)) == 1
     assert KeyRing.read(KeyPlace(path=path)).pending() == found[0]
+
+
+def test_the_end_of_one_change_does_not_destroy_the_next_key_of_another(path: Path) -> None:
+    ring = ring_of(path, f"current {line(B)}", f"next {line(C)}", f"old {line(A)}")
+    ring.keep_only(B.key_id)
+    assert path.read_text() == f"current {line(B)}\nnext {line(C)}\n"
