@@ -11,7 +11,7 @@ from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
 from gateway.ports.keys import KeyWitness
 from gateway.security.keyring import KeyRing
 from gateway.security.wrapping import KeyWrapping
-from gateway.services.key_rotation import RUNS, Progress, Rotated, Rotation, closed
+from gateway.services.key_rotation import RUNS, SETTLE_S, Progress, Rotated, Rotation, closed
 from gateway.services.keys import missing
 from gateway.settings import Site
 from gateway.telemetry.clock import SystemClock
@@ -82,7 +82,13 @@ async def check(site: Site) -> tuple[int, list[tuple[WrappedKey, str]]]:
 
 
 async def rotate(
-    site: Site, *, wait_s: float, skip: frozenset[str], give_up: bool, say: Callable[[Progress], None]
+    site: Site,
+    *,
+    wait_s: float,
+    skip: frozenset[str],
+    give_up: bool,
+    say: Callable[[Progress], None],
+    settle_s: float = SETTLE_S,
 ) -> Rotated:
     """Change the master key, or finish a change that was interrupted. Raises as ``Rotation.run``."""
     async with commanding(site) as ground:
@@ -94,6 +100,7 @@ async def rotate(
             clock=SystemClock(),
             witness=lambda step, key_id: _witness(ground, step, key_id),
             wait_s=wait_s,
+            settle_s=settle_s,
             skip=skip,
             give_up=give_up,
             say=say,

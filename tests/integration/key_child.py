@@ -1,4 +1,4 @@
-"""A change of keys in a process of its own, to be killed: site file, state folder's key in the environment."""
+"""A change of keys in a process of its own, to be killed: the site file."""
 
 import asyncio
 import sys
@@ -7,11 +7,23 @@ from pathlib import Path
 from gateway import key_desk, settings
 
 
-async def main(site: Path) -> None:
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+async def main(path: Path) -> None:
+    site = settings.load(path)
+    say("go")
     found = await key_desk.rotate(
-        settings.load(site), wait_s=20.0, skip=frozenset(), give_up=False, say=lambda _progress: None
+        site,
+        wait_s=20.0,
+        skip=frozenset(),
+        give_up=False,
+        settle_s=0.4,
+        say=lambda progress: say(progress.step),
     )
-    sys.stdout.write(f"end {found.key_id} {found.done}\n")
+    say("end", found.key_id, found.done)
 
 
 if __name__ == "__main__":

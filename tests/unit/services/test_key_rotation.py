@@ -20,58 +20,10 @@ from gateway.services.key_rotation import Progress, Rotated, Rotation, closed
 from gateway.services.keys import admit, follow
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.keys import FakeKeyFile, FakeKeyStore, KeyDisk, no_witness
+from tests.fakes.power_cuts import Breaking, Cuts, PowerCutError
 
 A, B, C = (MasterKey(bytes([i] * 32)) for i in range(3))
 PEOPLE = 7
-
-
-class PowerCutError(Exception):
-    pass
-
-
-class Breaking:
-    """Passes calls on, and cuts the power before or after the ``at``-th of all."""
-
-    def __init__(self, real: object, cuts: "Cuts") -> None:
-        self._real, self._cuts = real, cuts
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if not callable(found):
-            return found
-        if asyncio.iscoroutinefunction(found):
-
-            async def awaited(*args: Any) -> Any:
-                self._cuts.before()
-                done = await found(*args)
-                self._cuts.after()
-                return done
-
-            return awaited
-
-        def called(*args: Any) -> Any:
-            self._cuts.before()
-            done = found(*args)
-            self._cuts.after()
-            return done
-
-        return called
-
-
-@dataclass
-class Cuts:
-    at: int
-    late: bool
-    count: int = 0
-
-    def before(self) -> None:
-        self.count += 1
-        if self.count == self.at and not self.late:
-            raise PowerCutError
-
-    def after(self) -> None:
-        if self.count >= self.at and self.late:
-            raise PowerCutError
 
 
 @dataclass
