@@ -18,7 +18,9 @@ from gateway import foundation
 from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import GatewayError, Rejected
 from gateway.domain.ids import GatewayId
-from gateway.ports import Sealer
+from gateway.ground import Ground
+from gateway.security.sealing import AesGcmSealer
+from gateway.security.site_keys import WrappedSiteKeys
 from gateway.services.forwarder import Forwarder
 from gateway.services.witness import Record
 from gateway.settings import Site
@@ -33,13 +35,9 @@ _FORWARD_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commanding:
-    """Everything a command may use."""
+class Commanding(Ground):
+    """Everything a command may use, and who runs it."""
 
-    site: Site
-    stores: foundation.Stores
-    sealer: Sealer
-    record: Record
     actor: Actor
 
 
@@ -67,13 +65,15 @@ async def commanding(site: Site) -> AsyncIterator[Commanding]:
         await stores.prepare()
         journal = await _journal(site)
         stack.push_async_callback(journal.close)
-        sealer = await foundation.sealer(site, stores)
-        clock = SystemClock()
+        keys = await foundation.master_keys(site, stores)
+        sealer, clock = AesGcmSealer(keys), SystemClock()
         yield Commanding(
             site=site,
             stores=stores,
             sealer=sealer,
+            site_keys=WrappedSiteKeys(stores.site_keys, keys),
             record=Record(journal, clock, sealer),
+            clock=clock,
             actor=operator(),
         )
         try:

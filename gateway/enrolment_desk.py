@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from drivers.cameras.album import Album
 from gateway import foundation
@@ -11,8 +10,8 @@ from gateway.api.routes_enrolment import Desk, Eye
 from gateway.commands import commanding
 from gateway.domain.errors import InvalidInput
 from gateway.eyes import LIVE_THRESHOLD
-from gateway.foundation import Stores
-from gateway.ports import Acts, Sealer
+from gateway.ground import Ground
+from gateway.ports import FaceAnalyser
 from gateway.services.enrolment import Enrolment, Photographs
 from gateway.services.enrolment.migrate import Migration
 from gateway.services.roster import RosterSync
@@ -20,44 +19,45 @@ from gateway.services.verify import Verify
 from gateway.settings import Site
 from gateway.telemetry.clock import SystemClock
 from gateway.vision import models
-from gateway.vision.engine import FaceEngine
 from gateway.vision.photo import PhotoAnalyser
+from gateway.vision.photo_process import PhotoProcess
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
-    """What the routes stand on."""
+def desk(ground: Ground, analyser: FaceAnalyser) -> Desk:
+    """What the enrolment routes stand on.
 
-    site: Site
-    stores: Stores
-    sealer: Sealer
-    record: Acts
-
-
-def desk(behind: Behind, engine: FaceEngine) -> Desk:
-    """What the enrolment routes stand on. ``engine`` is of ``foundation.enrolment_engine`` and nobody else's.
-
-    Its roster is its own as well: what is enrolled is compared with the database as it is now.
+    Its roster is its own: what is enrolled is compared with the database as it is now.
     """
-    site = behind.site
+    site = ground.site
     manifest = models.manifest(foundation.models_folder(site))
-    roster = RosterSync(behind.stores.people, behind.sealer, engine.model_id, SystemClock())
-    enrolment: Enrolment = foundation.enrolment(
-        site, behind.stores, behind.sealer, engine, roster, behind.record, live_threshold=LIVE_THRESHOLD
+    roster = RosterSync(ground.stores.people, ground.sealer, analyser.model_id, ground.clock)
+    enrolment = foundation.enrolment(
+        site, ground.stores, ground.sealer, analyser, roster, ground.record, live_threshold=LIVE_THRESHOLD
     )
     return Desk(
         enrolment=enrolment,
-        photographs=Photographs(behind.stores.photographs, behind.sealer, behind.record),
+        photographs=Photographs(ground.stores.photographs, ground.sealer, ground.record),
         verify=Verify(
             judge=enrolment.judge,
-            templates=behind.stores.templates,
+            templates=ground.stores.templates,
             roster=roster,
             threshold=manifest.one_to_one,
-            record=behind.record,
+            record=ground.record,
         ),
         cameras=Album({c.id: c for c in site.cameras}),
         eyes={p.id: Eye(camera=p.camera, liveness=p.liveness == "required") for p in site.access_points},
         seconds=site.enrolment.camera_seconds,
+    )
+
+
+def photo_process(site: Site, threads: int = 1) -> PhotoProcess:
+    """Looks at photographs in a process of its own, which starts with the first one. Raises ModelMissing."""
+    folder = foundation.models_folder(site)
+    return PhotoProcess(
+        model_id=models.manifest(folder).of("embedder").model_id,
+        models_folder=folder,
+        threads=threads,
+        min_eye_distance_px=max(foundation.ENROL_EYE_PX, site.recognition.min_eye_distance_px),
     )
 
 
@@ -70,7 +70,9 @@ async def enrolling(site: Site) -> AsyncIterator[Enrolment]:
     engine = await asyncio.to_thread(foundation.enrolment_engine, site)
     async with commanding(site) as command:
         roster = RosterSync(command.stores.people, command.sealer, engine.model_id, SystemClock())
-        yield foundation.enrolment(site, command.stores, command.sealer, engine, roster, command.record)
+        yield foundation.enrolment(
+            site, command.stores, command.sealer, PhotoAnalyser(engine), roster, command.record
+        )
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
-from gateway.ports import Acts, Clock, Sealer
+from gateway.ports import Acts, Clock, FaceAnalyser, Sealer
 from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.wrapping import KeyWrapping
@@ -34,7 +34,6 @@ from gateway.storage.templates import PostgresTemplates
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
 from gateway.vision.manifest import Manifest
-from gateway.vision.photo import PhotoAnalyser
 
 _log = structlog.get_logger(__name__)
 
@@ -115,6 +114,14 @@ def stores(site: Site) -> Stores:
 
     database = Database(embedded.start if embedded else server_url)
     return stores_on(site, database, embedded)
+
+
+def beside(kept: Stores) -> Stores:
+    """The same database through connections of its own: who waits for those waits in nobody's way.
+
+    Schema and server are looked after by ``kept``; close both.
+    """
+    return stores_on(kept.site, Database(kept.database.url))
 
 
 def stores_on(site: Site, database: Database, embedded: EmbeddedPostgres | None = None) -> Stores:
@@ -203,11 +210,13 @@ async def sealer(site: Site, people: Stores) -> AesGcmSealer:
     return AesGcmSealer(await master_keys(site, people))
 
 
-def enrolment_engine(site: Site, manifest: Manifest | None = None) -> FaceEngine:
+def enrolment_engine(
+    site: Site, manifest: Manifest | None = None, *, threads: int | None = None
+) -> FaceEngine:
     """The engine that judges photographs. Blocking. Raises ModelMissing."""
     return FaceEngine.load(
         models_folder(site),
-        threads=max(1, os.cpu_count() or 1),
+        threads=threads or max(1, os.cpu_count() or 1),
         min_eye_distance_px=max(ENROL_EYE_PX, site.recognition.min_eye_distance_px),
         manifest=manifest,
     )
@@ -217,20 +226,20 @@ def enrolment(
     site: Site,
     kept: Stores,
     seal: Sealer,
-    engine: FaceEngine,
+    analyser: FaceAnalyser,
     roster: RosterSync,
     record: Acts,
     *,
     live_threshold: float = 1.0,
 ) -> Enrolment:
-    """Enrolment over stores, sealer and an engine of its own."""
+    """Enrolment over stores, sealer and an analyser."""
     manifest = models.manifest(models_folder(site))
     target = site.recognition.false_positive_target
     return Enrolment(
         store=kept.people,
         templates=kept.templates,
         sealer=seal,
-        analyser=PhotoAnalyser(engine),
+        analyser=analyser,
         roster=roster,
         threshold=lambda templates: manifest.threshold(target, templates),
         record=record,

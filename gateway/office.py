@@ -17,11 +17,12 @@ from gateway.api.routes_gateway import View
 from gateway.api.routes_oidc import Outside
 from gateway.api.scim.serving import mount
 from gateway.api.scim.table import ScimRoutes
-from gateway.api.server import listening
+from gateway.api.server import listening, tls
+from gateway.bulk import exporting
 from gateway.domain.accounts import Role
 from gateway.domain.errors import ConfigError
-from gateway.foundation import Stores
-from gateway.ports import Clock, Journal, Sealer, SiteKeys
+from gateway.ground import Ground
+from gateway.privacy_desk import PrivacyDesk
 from gateway.security.credential_secrets import SiteCredentialSecrets
 from gateway.security.oidc import OidcProvider
 from gateway.security.passwords import ArgonPasswords
@@ -29,9 +30,9 @@ from gateway.security.site_sealer import AesGcmSiteSealer
 from gateway.security.totp import Totp
 from gateway.services.accounts import Accounts, ApiKeys
 from gateway.services.credentials import Credentials
+from gateway.services.imports.worker import Imports
 from gateway.services.signin import SignIn
 from gateway.services.staff import Profiles, Staff
-from gateway.services.witness import Record
 from gateway.settings import Api, Oidc
 from gateway.storage.idempotency import PostgresIdempotency
 
@@ -45,48 +46,50 @@ class Office:
     """Everything behind the API of one gateway."""
 
     settings: Api
-    stores: Stores
-    journal: Journal
-    sealer: Sealer
-    site_keys: SiteKeys
-    clock: Clock
+    ground: Ground
     desk: Desk
+    imports: Imports
     view: View
 
     def services(self) -> Services:
         """The use cases behind the routes."""
-        record = Record(self.journal, self.clock, self.sealer)
-        passwords, site_sealer = ArgonPasswords(), AesGcmSiteSealer(self.site_keys)
-        accounts = Accounts(
-            store=self.stores.accounts, passwords=passwords, acted=record.acted, clock=self.clock
-        )
+        ground, privacy = self.ground, PrivacyDesk(ground=self.ground)
+        stores, acted, clock = ground.stores, ground.record.acted, ground.clock
+        passwords, site_sealer = ArgonPasswords(), AesGcmSiteSealer(ground.site_keys)
+        accounts = Accounts(store=stores.accounts, passwords=passwords, acted=acted, clock=clock)
         return Services(
-            staff=Staff(self.stores.staff, self.sealer, record.acted),
-            profiles=Profiles(self.stores.profiles, record.acted),
+            staff=Staff(stores.staff, ground.sealer, acted),
+            profiles=Profiles(stores.profiles, acted),
             credentials=Credentials(
-                store=self.stores.credentials,
-                secrets=SiteCredentialSecrets(self.site_keys),
-                acted=record.acted,
-                clock=self.clock,
+                store=stores.credentials,
+                secrets=SiteCredentialSecrets(ground.site_keys),
+                acted=acted,
+                clock=clock,
             ),
             accounts=accounts,
-            keys=ApiKeys(store=self.stores.api_keys, acted=record.acted, clock=self.clock),
+            keys=ApiKeys(store=stores.api_keys, acted=acted, clock=clock),
             sign_in=SignIn(
-                accounts=self.stores.accounts,
+                accounts=stores.accounts,
                 directory=accounts,
-                sessions=self.stores.sessions,
-                keys=self.stores.api_keys,
+                sessions=stores.sessions,
+                keys=stores.api_keys,
                 passwords=passwords,
                 codes=Totp(),
                 sealer=site_sealer,
-                acted=record.acted,
-                clock=self.clock,
+                acted=acted,
+                clock=clock,
                 idle=timedelta(minutes=self.settings.session_idle_minutes),
                 lasts=timedelta(hours=self.settings.session_hours),
             ),
-            outside=Outside(provider=provider_of(self.settings.oidc), sealer=site_sealer, clock=self.clock),
-            tries=RateLimit(self.clock, _TRIES_PER_S, _TRIES),
+            outside=Outside(provider=provider_of(self.settings.oidc), sealer=site_sealer, clock=clock),
+            tries=RateLimit(clock, _TRIES_PER_S, _TRIES),
             desk=self.desk,
+            consents=privacy.consents(),
+            erasure=privacy.erasure(),
+            access=privacy.access(),
+            reporting=privacy.reporting(),
+            imports=self.imports,
+            exporting=exporting(ground),
             view=self.view,
         )
 
@@ -95,8 +98,10 @@ class Office:
         services = self.services()
         frame = Frame(
             identify=identify or Identity(services.sign_in),
-            requests=PostgresIdempotency(self.stores.database, AesGcmSiteSealer(self.site_keys)),
-            limit=RateLimit(self.clock, self.settings.requests_per_s, self.settings.burst),
+            requests=PostgresIdempotency(
+                self.ground.stores.database, AesGcmSiteSealer(self.ground.site_keys)
+            ),
+            limit=RateLimit(self.ground.clock, self.settings.requests_per_s, self.settings.burst),
         )
         application = frame.application(catalogue(services))
         mount(application, frame, ScimRoutes(services.staff, services.profiles).table())
@@ -107,6 +112,12 @@ class Office:
         """Serve from entry to exit; yields the port. Raises ConfigError."""
         async with listening(self.settings, self.application()) as port:
             yield port
+
+
+def check(settings: Api) -> None:
+    """Raises ConfigError for what could never be served: a certificate, a secret, an address."""
+    tls(settings)
+    provider_of(settings.oidc)
 
 
 def provider_of(settings: Oidc | None) -> OidcProvider | None:

@@ -5,17 +5,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway import foundation
-from gateway.api.routes_consents import ConsentRoutes
-from gateway.api.routes_privacy import PrivacyRoutes
-from gateway.foundation import Stores
-from gateway.ports import Clock, Sealer, SiteKeys
+from gateway.ground import Ground
 from gateway.security.receipts import Ed25519Receipts
 from gateway.services.privacy.consents import ConsentDesk
 from gateway.services.privacy.erasure import Erasure
 from gateway.services.privacy.processing_record import Reporting
 from gateway.services.privacy.retention import Retention
 from gateway.services.privacy.subject_access import SubjectAccess
-from gateway.services.witness import Record
 from gateway.settings import Site
 from gateway.storage.consents import PostgresConsents
 from gateway.storage.erasure import PostgresErasure
@@ -27,65 +23,51 @@ from gateway.storage.retention import PostgresRetention
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacyDesk:
-    """What its parts stand on."""
+    """Each of its use cases over one ground."""
 
-    site: Site
-    stores: Stores
-    sealer: Sealer
-    site_keys: SiteKeys
-    record: Record
-    clock: Clock
-
-    @property
-    def database(self) -> Database:
-        """Where everything is kept."""
-        return self.stores.database
+    ground: Ground
 
     def consents(self) -> ConsentDesk:
         """Texts, consents, withdrawal."""
         return ConsentDesk(
-            store=PostgresConsents(self.database),
-            acted=self.record.acted,
-            clock=self.clock,
-            valid_days=self.site.privacy.consent_valid_days,
+            store=PostgresConsents(self.ground.stores.database),
+            acted=self.ground.record.acted,
+            clock=self.ground.clock,
+            valid_days=self.ground.site.privacy.consent_valid_days,
         )
 
     def erasure(self) -> Erasure:
         """Erasure with a receipt."""
         return Erasure(
-            store=PostgresErasure(self.database),
-            signer=Ed25519Receipts(self.site_keys),
-            noted=self.record.noted,
+            store=PostgresErasure(self.ground.stores.database),
+            signer=Ed25519Receipts(self.ground.site_keys),
+            noted=self.ground.record.noted,
         )
 
     def retention(self) -> Retention:
         """The task that carries out the site's rules; its ``run`` is to be one named part of the gateway."""
         return Retention(
-            store=PostgresRetention(self.database),
+            store=PostgresRetention(self.ground.stores.database),
             erasure=self.erasure(),
-            acted=self.record.acted,
-            clock=self.clock,
-            policy=self.site.privacy,
+            acted=self.ground.record.acted,
+            clock=self.ground.clock,
+            policy=self.ground.site.privacy,
         )
 
-    def consent_routes(self) -> ConsentRoutes:
-        """For the API."""
-        return ConsentRoutes(consents=self.consents())
-
-    def privacy_routes(self) -> PrivacyRoutes:
-        """For the API."""
-        return PrivacyRoutes(
-            erasure=self.erasure(),
-            access=SubjectAccess(
-                store=PostgresHoldings(self.database),
-                photographs=self.stores.photographs,
-                sealer=self.sealer,
-                opens=self.record.open,
-                acted=self.record.acted,
-                clock=self.clock,
-            ),
-            reporting=reporting(self.site, self.database),
+    def access(self) -> SubjectAccess:
+        """Everything held about one person."""
+        return SubjectAccess(
+            store=PostgresHoldings(self.ground.stores.database),
+            photographs=self.ground.stores.photographs,
+            sealer=self.ground.sealer,
+            opens=self.ground.record.open,
+            acted=self.ground.record.acted,
+            clock=self.ground.clock,
         )
+
+    def reporting(self) -> Reporting:
+        """The site's processing record."""
+        return reporting(self.ground.site, self.ground.stores.database)
 
 
 def reporting(site: Site, database: Database) -> Reporting:

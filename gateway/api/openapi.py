@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
-from gateway.api.problems import STATUS, TITLES, Problem
+from gateway.api.problems import Problem
 from gateway.api.routing import Route
+from gateway.api.statuses import TITLES, status_of_code
 
 _GENERAL = ("bad_request", "unauthenticated", "forbidden", "too_many_requests", "unavailable", "internal")
 _PUBLIC = ("bad_request", "too_many_requests", "unavailable", "internal")
@@ -175,7 +176,7 @@ def _responses(route: Route) -> dict[str, Any]:
     found = {str(status): {k: v for k, v in good.items() if v}}
     codes: dict[int, list[str]] = {}
     for code in _codes(route):
-        codes.setdefault(_status(code), []).append(code)
+        codes.setdefault(status_of_code(code) or 400, []).append(code)
     for number in sorted(codes):
         found[str(number)] = {
             "description": f"{TITLES.get(number, 'Error')}: {', '.join(sorted(set(codes[number])))}.",
@@ -193,15 +194,3 @@ def _codes(route: Route) -> list[str]:
     if route.creates:
         codes += ["idempotency_key_reused", "request_under_way"]
     return codes
-
-
-def _status(code: str) -> int:
-    if code in STATUS:
-        return STATUS[code]
-    if code.startswith("no_such_"):
-        return 404
-    if code.endswith("_taken") or code in {"request_under_way", "profile_needed"}:
-        return 409
-    if code == "enrolment_refused":
-        return 422
-    return {"unavailable": 503, "internal": 500}.get(code, 400)

@@ -11,7 +11,6 @@ MOST_BYTES = 20_000_000
 MOST_TOGETHER = 100_000_000
 """Of a whole upload: where photographs are kept they wait in memory until all are judged."""
 MULTIPART = ("multipart/form-data",)
-_WHOLE = "the upload ends in the middle of a picture; send it again"
 
 
 async def pictures(call: Call, names: frozenset[str]) -> AsyncIterator[tuple[str, bytes]]:
@@ -24,10 +23,7 @@ async def pictures(call: Call, names: frozenset[str]) -> AsyncIterator[tuple[str
         if part.name not in names:
             known = " and ".join(sorted(names))
             raise Refusal(f"a part of the upload has another name than those taken here: {known}")
-        try:
-            data = await call.read_part(part, MOST_BYTES)
-        except ValueError:
-            raise Refusal(_WHOLE) from None
+        data = await call.read_part(part, MOST_BYTES)
         together += len(data)
         if together > min(MOST_TOGETHER, call.most_bytes):
             raise too_large(MOST_TOGETHER)

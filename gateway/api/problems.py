@@ -5,50 +5,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.api.statuses import TITLES, status_of_code
 from gateway.domain.errors import EnrolmentRefused, GatewayError, InvalidInput, Rejected, Unavailable
 from gateway.services.enrolment import PhotographsRefused
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:facegate:problem:"
 RETRY_AFTER_S = 2
-
-TITLES: Mapping[int, str] = {
-    400: "The request is not understood",
-    401: "Who are you?",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "In conflict with what is there",
-    412: "It was changed meanwhile",
-    413: "Too large",
-    415: "Media type not supported",
-    422: "Not acceptable as it is",
-    428: "A condition is needed",
-    429: "Too many requests",
-    500: "A fault of the gateway",
-    501: "Not offered",
-    503: "Not available now",
-}
-
-STATUS: Mapping[str, int] = {
-    "unauthenticated": 401,
-    "forbidden": 403,
-    "csrf": 403,
-    "sign_in_refused": 401,
-    "beyond_own_rights": 403,
-    "weak_password": 422,
-    "not_two_to_compare": 422,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "version_differs": 412,
-    "too_large": 413,
-    "unsupported_media_type": 415,
-    "idempotency_key_reused": 409,
-    "condition_needed": 428,
-    "too_many_requests": 429,
-    "no_consent": 409,
-}
-"""Where a code says more than its family; ``no_such_…`` is 404, ``…_taken`` 409."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,13 +51,9 @@ class Refusal(GatewayError):
 
 def status_of(error: GatewayError) -> int:
     """The HTTP status of an error, by its code first and its family then."""
-    code = error.code
-    if code in STATUS:
-        return STATUS[code]
-    if code.startswith("no_such_"):
-        return 404
-    if code.endswith("_taken"):
-        return 409
+    by_code = status_of_code(error.code)
+    if by_code is not None:
+        return by_code
     if isinstance(error, EnrolmentRefused):
         return 422
     for family, status in ((Refusal, 400), (InvalidInput, 400), (Rejected, 409), (Unavailable, 503)):

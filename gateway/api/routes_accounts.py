@@ -165,6 +165,7 @@ class AccountRoutes:
                 body=KeyIn,
                 answer=NewKeyOut,
                 status=201,
+                creates=True,
                 errors=("beyond_own_rights", "csrf"),
                 **write,
             ),

@@ -66,6 +66,8 @@ class View:
     cameras: Callable[[], Mapping[str, CameraReport]]
     database: Callable[[], bool]
     roster: Callable[[], str]
+    keys: Callable[[], str]
+    """What is wrong with the master keys; empty when nothing is."""
     journal_waits: Callable[[], Any]
 
 
@@ -125,9 +127,11 @@ class GatewayRoutes:
 
     async def read_health(self, _call: Call) -> HealthOut:
         """All parts."""
+        wrong = self.view.keys()
         parts = [
             PartOut(name="database", state="up" if self.view.database() else "away"),
             PartOut(name="roster", state=self.view.roster()),
+            PartOut(name="keys", state="wrong" if wrong else "right", detail=wrong),
             PartOut(
                 name="journal", state="up", detail=f"{await self.view.journal_waits()} events to forward"
             ),

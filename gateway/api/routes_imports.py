@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import BodyPartReader
 from msgspec import Meta
 
 from gateway.api.problems import Refusal
@@ -25,7 +24,6 @@ from gateway.services.imports.worker import PHOTOS, STAFF, Imports, Upload
 from gateway.services.imports.zip_layout import MOST_BYTES
 
 _MOST_BYTES = MOST_BYTES + MOST_CSV_BYTES + 1_000_000
-_CHUNK = 1 << 16
 _MULTIPART, _CSV = "multipart/form-data", "text/csv"
 _BAD_CSV = (
     *("not_csv", "csv_too_large", "csv_encoding", "csv_no_header", "csv_unknown_column", "csv_double_column"),
@@ -301,15 +299,7 @@ async def _take_parts(call: Call, upload: Upload) -> None:
     async for part in call.parts():
         if part.name not in {STAFF, PHOTOS}:
             raise Refusal(f"a part of the upload is neither {STAFF} nor {PHOTOS}")
-        await upload.put(str(part.name), _chunks(part))
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    try:
-        while chunk := await part.read_chunk(_CHUNK):
-            yield bytes(chunk)
-    except ValueError:
-        raise Refusal("the upload ends in the middle of a file; send it again") from None
+        await upload.put(str(part.name), call.chunks(part))
 
 
 def _file(parts: AsyncIterator[bytes], media_type: str, name: str) -> Answer:

@@ -16,6 +16,8 @@ from gateway.services.signin import SignIn
 _PATH = "/api/v1/session/oidc"
 _COOKIE = "facegate-journey"
 _PURPOSE = "oidc"
+_VSCHAR = r"^[\x20-\x7e]*$"
+"""RFC 6749, appendix A."""
 _LASTS_S = 600
 _PAGE = b"""<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content="0;url=/">
 <title>Signed in</title><p>Signed in. <a href="/">Go on</a></p>"""
@@ -25,8 +27,8 @@ _PAGE = b"""<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=re
 class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider sends along; more than these two is let pass."""
 
-    code: Annotated[str, Meta(max_length=4000)] | None = None
-    state: Annotated[str, Meta(max_length=200)] | None = None
+    code: Annotated[str, Meta(max_length=4000, pattern=_VSCHAR)] | None = None
+    state: Annotated[str, Meta(max_length=200, pattern=_VSCHAR)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

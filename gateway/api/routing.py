@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.api.problems import Refusal
 from gateway.domain.accounts import Actor, Role
 
 EVERY_ROLE = frozenset(Role)
 _CHUNK = 65536
+_MALFORMED = (ValueError, RuntimeError, HttpProcessingError)
+"""What aiohttp's reader says of a form that is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +66,21 @@ class Call:
                 if not isinstance(part, BodyPartReader):
                     raise Refusal("a part of the upload is itself multipart; send every file as its own part")
                 yield part
-        except ValueError as error:
-            raise Refusal(f"the upload is not multipart/form-data as RFC 7578 has it ({error})") from None
+        except _MALFORMED:
+            raise Refusal("the upload is not multipart/form-data as RFC 7578 has it") from None
+
+    async def chunks(self, part: BodyPartReader) -> AsyncIterator[bytes]:
+        """One part in pieces. Raises Refusal (code "bad_request") when it is cut off."""
+        try:
+            while chunk := await part.read_chunk(_CHUNK):
+                yield bytes(chunk)
+        except _MALFORMED:
+            raise Refusal("the upload ends in the middle of a file; send it again") from None
 
     async def read_part(self, part: BodyPartReader, most_bytes: int) -> bytes:
-        """One part whole. Raises Refusal (code "too_large")."""
+        """One part whole. Raises Refusal (code "bad_request", "too_large")."""
         data = bytearray()
-        while chunk := await part.read_chunk(_CHUNK):
+        async for chunk in self.chunks(part):
             data += chunk
             if len(data) > most_bytes:
                 raise too_large(most_bytes)

@@ -37,11 +37,15 @@ def tls(settings: Api) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(Path(settings.certificate_file), Path(settings.key_file or ""))
+        context.load_cert_chain(
+            Path(settings.certificate_file),
+            Path(settings.key_file or ""),
+            password=str,  # without it a locked key would be asked for at the terminal
+        )
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"api.certificate_file, api.key_file: cannot be used ({error.strerror or error}); both are PEM, "
-            "and the key belongs to the certificate"
+            "and the key belongs to the certificate and has no passphrase"
         ) from error
     return context
 

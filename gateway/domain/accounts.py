@@ -42,6 +42,10 @@ class Scope(StrEnum):
 
     PEOPLE_READ = "people:read"
     PEOPLE_WRITE = "people:write"
+    PEOPLE_EXPORT = "people:export"
+    PEOPLE_ERASE = "people:erase"
+    CONSENTS_READ = "consents:read"
+    CONSENTS_WRITE = "consents:write"
     ENROLMENT_WRITE = "enrolment:write"
     PHOTOGRAPHS_READ = "photographs:read"
     DOORS_READ = "doors:read"
@@ -49,9 +53,6 @@ class Scope(StrEnum):
     ACCOUNTS_READ = "accounts:read"
     ACCOUNTS_WRITE = "accounts:write"
     PRIVACY_READ = "privacy:read"
-    PRIVACY_WRITE = "privacy:write"
-    IMPORTS_READ = "imports:read"
-    IMPORTS_WRITE = "imports:write"
     SCIM = "scim"
 
 

@@ -10,8 +10,9 @@ import psutil
 from drivers.simulators.camera import SimulatedCamera
 from drivers.simulators.door_controller import DoorController
 from drivers.simulators.film import Shot, empty, write_h264
-from gateway.app import Gateway, running
+from gateway.app import running
 from gateway.rehearsal.stage import Staging, site, until_ready
+from gateway.running_gateway import Gateway
 from gateway.settings import Camera
 
 SHOT = Shot(size=(640, 360), fps=15, seconds=10.0)

@@ -59,7 +59,7 @@ async def bench(people: int, pictures: Path | None, say: Say) -> dict[str, objec
         say(f"making {people} people …")
         made = await _make(site, state, people, pictures)
         async with bulk(site) as everything:
-            async with everything.stores.database.connection() as db:
+            async with everything.ground.stores.database.connection() as db:
                 await db.execute(
                     "INSERT INTO consent_texts (version, language, body) VALUES ($1, 'en', 'bench')", _TEXT
                 )

@@ -17,7 +17,7 @@ import numpy as np
 from drivers.simulators.camera import SimulatedCamera
 from drivers.simulators.door_controller import DoorController
 from drivers.simulators.film import Shot, empty, walk_up
-from gateway.app import Watch, running
+from gateway.app import running
 from gateway.domain.errors import Unavailable
 from gateway.domain.faces import Image
 from gateway.enrolment_desk import enrolling
@@ -26,6 +26,7 @@ from gateway.rehearsal.acts import Act, shoot
 from gateway.rehearsal.figures import spread
 from gateway.rehearsal.portraits import Portrait
 from gateway.rehearsal.stage import Staging, edge_of, site, until_ready
+from gateway.running_gateway import Watch
 from gateway.services.enrolment import Photo
 from gateway.settings import Camera
 from gateway.vision import models

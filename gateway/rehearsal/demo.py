@@ -10,7 +10,9 @@ from pathlib import Path
 from drivers.simulators.camera import SimulatedCamera
 from drivers.simulators.door_controller import DoorController
 from drivers.simulators.film import Shot
-from gateway.app import Gateway, Watch, running
+from gateway.app import running
+from gateway.commands import commanding
+from gateway.domain.accounts import Role
 from gateway.domain.errors import EnrolmentRefused
 from gateway.domain.sightings import CameraState
 from gateway.enrolment_desk import enrolling
@@ -18,8 +20,10 @@ from gateway.rehearsal import ledger, portraits, report
 from gateway.rehearsal.acts import Mark, demo_acts, shoot
 from gateway.rehearsal.report import Line
 from gateway.rehearsal.stage import RELAY, Staging, at_the_relay, site, until_over, until_ready
+from gateway.running_gateway import Gateway, Watch
+from gateway.services.accounts import ApiKeys
 from gateway.services.enrolment import Enrolment, Photo
-from gateway.settings import Camera, Site
+from gateway.settings import Api, Camera, Site
 from gateway.vision import models
 from gateway.vision.engine import FaceEngine
 from gateway.vision.photo import PhotoAnalyser
@@ -89,20 +93,36 @@ async def demo(options: Options, say: Say) -> Line:
     say(f"State (database, key, journal, film) is in {state}")
     async with DoorController() as board, _camera(options, state, say) as (camera, show):
         show.board = board
-        settings = site(state, camera, board, Staging())
+        settings = site(state, camera, board, Staging(api=Api(port=0)))
         say("Enrolling …")
         async with enrolling(settings) as enrolment:
             await _enrol(enrolment, options, say)
+        token = await _key(settings)
         say(f"Relay board at {board.host}:{board.port}; camera {camera.url}. Liveness is required. Watch:")
-        await _serve(settings, options, show)
+        await _serve(settings, options, show, token)
         checked = await ledger.check(settings)
         return _summary(state, options, show, checked)
 
 
-async def _serve(settings: Site, options: Options, show: _Show) -> None:
+async def _key(settings: Site) -> str:
+    """An API key for whoever looks at the demo."""
+    async with commanding(settings) as ground:
+        keys = ApiKeys(store=ground.stores.api_keys, acted=ground.record.acted, clock=ground.clock)
+        _, token = await keys.create(
+            ground.actor, name="demo", roles=frozenset({Role.HR}), scopes=frozenset(), expires_at=None
+        )
+    return token
+
+
+async def _serve(settings: Site, options: Options, show: _Show, token: str) -> None:
     async with running(settings, Watch(decided=show.decided), roster_first=True) as gateway:
         show.gateway = gateway
         await until_ready(gateway)
+        if gateway.api_port is not None:
+            base = f"http://127.0.0.1:{gateway.api_port}/api/v1"
+            show.say(
+                f"HR's API: {base}/reference; try: curl -H 'Authorization: Bearer {token}' {base}/people"
+            )
         if not options.once:
             await asyncio.sleep(_ALWAYS)
         elif options.camera is None:

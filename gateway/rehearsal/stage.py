@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.simulators.door_controller import DoorController
-from gateway.app import Gateway
 from gateway.domain.errors import Unavailable
 from gateway.domain.sightings import CameraState
-from gateway.settings import AccessPoint, Camera, Database, Device, Door, Recognition, Site, Vision
+from gateway.running_gateway import Gateway
+from gateway.settings import AccessPoint, Api, Camera, Database, Device, Door, Recognition, Site, Vision
 from gateway.walkup.decided import Decided
 
 RELAY = 1
@@ -25,6 +25,7 @@ class Staging:
     recognition: Recognition = field(default_factory=Recognition)
     vision: Vision = field(default_factory=Vision)
     database: Database = field(default_factory=Database)
+    api: Api | None = None
 
 
 def site(state: Path, camera: Camera, board: DoorController, staging: Staging) -> Site:
@@ -55,6 +56,7 @@ def site(state: Path, camera: Camera, board: DoorController, staging: Staging) -
         recognition=staging.recognition,
         vision=staging.vision,
         database=staging.database,
+        api=staging.api,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.simulators.door_controller import DoorController
-from gateway.app import Gateway, Watch, running
+from gateway.app import running
 from gateway.domain.errors import EnrolmentRefused, InvalidInput
 from gateway.domain.ids import PersonId
 from gateway.domain.sightings import CameraState
@@ -16,6 +16,7 @@ from gateway.rehearsal import ledger, report
 from gateway.rehearsal.evaluate import PICTURES
 from gateway.rehearsal.report import Line
 from gateway.rehearsal.stage import RELAY, Staging, at_the_relay, site, until_over
+from gateway.running_gateway import Gateway, Watch
 from gateway.services.enrolment import Photo, photo_files
 from gateway.settings import Camera, Site
 from gateway.walkup.decided import Decided

@@ -84,6 +84,11 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    async def check(self) -> None:
+        """Raises DatabaseUnavailable when it does not answer."""
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
     @contextlib.asynccontextmanager
     async def together(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         """One transaction for all that this task does with the database inside the block.

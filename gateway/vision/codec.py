@@ -78,14 +78,15 @@ class MalformedMessage(Exception):
     """The other side sent what it must not."""
 
 
-def _out(value: Any) -> Any:
+def embedding_out(value: Any) -> Any:
+    """What msgspec asks for an embedding: float32, little-endian."""
     if isinstance(value, np.ndarray):
         return value.astype("<f4").tobytes()
     raise NotImplementedError(type(value))
 
 
-def _in(_kind: type, value: Any) -> Any:
-    """The only type msgspec does not know is an embedding."""
+def embedding_in(_kind: type, value: Any) -> Any:
+    """Inverse of ``embedding_out``: the only type msgspec does not know is an embedding."""
     if not isinstance(value, bytes):
         raise ValueError("an embedding that is not bytes")  # noqa: TRY004  # what the decoder's callers expect
     vector = np.frombuffer(value, "<f4")
@@ -94,9 +95,9 @@ def _in(_kind: type, value: Any) -> Any:
     return freeze(vector)
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_out)
-_from_control = msgspec.msgpack.Decoder(ToWorker, dec_hook=_in)
-_from_worker = msgspec.msgpack.Decoder(ToControl, dec_hook=_in)
+_encoder = msgspec.msgpack.Encoder(enc_hook=embedding_out)
+_from_control = msgspec.msgpack.Decoder(ToWorker, dec_hook=embedding_in)
+_from_worker = msgspec.msgpack.Decoder(ToControl, dec_hook=embedding_in)
 
 
 def pack(message: ToWorker | ToControl) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.domain.errors import GatewayError
+
 _log = structlog.get_logger(__name__)
 
 FIRST_WAIT_S = 0.2
@@ -28,6 +30,9 @@ async def keep_running(
         began = time.monotonic()
         try:
             await part()
+        except GatewayError as error:  # said in full by its message
+            _log.error("part_failed", part=name, code=error.code, why=str(error))
+            on_failure(name, str(error))
         except Exception as error:  # noqa: BLE001  # told below, with its trace; the part starts again
             _log.exception("part_failed", part=name)
             on_failure(name, f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from drivers.simulators.camera import Fault as CameraFault
 from drivers.simulators.camera import SimulatedCamera
 from drivers.simulators.door_controller import DoorController
 from drivers.simulators.modbus_faults import PULSES, Fault, FaultKind
-from gateway.app import Gateway, Watch, running
+from gateway.app import running
 from gateway.domain.decisions import DenyReason
 from gateway.domain.doors import Link
 from gateway.domain.sightings import CameraState
@@ -23,6 +23,7 @@ from gateway.rehearsal import ledger
 from gateway.rehearsal.acts import Mark
 from gateway.rehearsal.portraits import Portrait
 from gateway.rehearsal.stage import Staging, site, until_ready
+from gateway.running_gateway import Gateway, Watch
 from gateway.services.enrolment import Photo
 from gateway.settings import Camera, Site
 from gateway.walkup.decided import Decided

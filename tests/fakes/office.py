@@ -16,18 +16,22 @@ from gateway.api.catalogue import catalogue
 from gateway.api.problems import Refusal
 from gateway.api.routes_gateway import DoorOut, View
 from gateway.api.routing import Route
+from gateway.bulk import bulk_of
 from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import ModelMissing
 from gateway.domain.ids import AccessPointId, PersonId
 from gateway.foundation import enrolment_engine, stores_on
+from gateway.ground import Ground
 from gateway.office import Office
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
+from gateway.services.enrolment import Judge
 from gateway.services.witness import Record
 from gateway.settings import Api, Oidc, Site
 from gateway.storage.pool import Database
 from gateway.telemetry.clock import SystemClock
 from gateway.vision.engine import FaceEngine
+from gateway.vision.photo import PhotoAnalyser
 from tests.fakes.journal import FakeJournal
 
 SITE = settings.parse(
@@ -71,6 +75,7 @@ def view() -> View:
         cameras=dict,
         database=lambda: True,
         roster=lambda: "version 1",
+        keys=str,
         journal_waits=_nothing_waits,
     )
 
@@ -126,17 +131,20 @@ async def office_rig(
     async def identify(request: web.Request) -> Actor:
         return await rig[0].identify(request)
 
-    behind = enrolment_desk.Behind(
-        site=site, stores=stores, sealer=sealer, record=Record(journal, clock, sealer)
-    )
-    office = Office(
-        settings=Api(requests_per_s=10_000, burst=100_000, oidc=oidc),
+    ground = Ground(
+        site=site,
         stores=stores,
-        journal=journal,
         sealer=sealer,
         site_keys=FakeSiteKeys(),
+        record=Record(journal, clock, sealer),
         clock=clock,
-        desk=enrolment_desk.desk(behind, engine()),
+    )
+    analyser = PhotoAnalyser(engine())
+    office = Office(
+        settings=Api(requests_per_s=10_000, burst=100_000, oidc=oidc),
+        ground=ground,
+        desk=enrolment_desk.desk(ground, analyser),
+        imports=bulk_of(ground, Judge(analyser)).imports(),
         view=view(),
     )
     async with TestClient(TestServer(office.application(None if real_callers else identify))) as client:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,35 +11,29 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway import settings
+from gateway import enrolment_desk, settings
 from gateway.api.catalogue import catalogue
-from gateway.api.frame import Frame
-from gateway.api.limits import RateLimit
 from gateway.api.problems import Refusal
 from gateway.api.routing import Route
+from gateway.bulk import bulk_of
 from gateway.domain.accounts import Actor, Role
 from gateway.domain.ids import AccessPointId, PersonId
-from gateway.foundation import Stores
+from gateway.foundation import Stores, stores_on
+from gateway.ground import Ground
 from gateway.office import Office
+from gateway.ports import FaceAnalyser
 from gateway.privacy_desk import PrivacyDesk
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
-from gateway.security.site_sealer import AesGcmSiteSealer
+from gateway.services.enrolment import Judge
 from gateway.services.forwarder import Forwarder
 from gateway.services.witness import Record
 from gateway.settings import Api, Site
-from gateway.storage.credentials import PostgresCredentials
-from gateway.storage.events import PostgresEvents
-from gateway.storage.idempotency import PostgresIdempotency
 from gateway.storage.journal import SqliteJournal
-from gateway.storage.people import PostgresPeople
-from gateway.storage.photographs import PostgresPhotographs
 from gateway.storage.pool import Database
-from gateway.storage.profiles import PostgresProfiles
-from gateway.storage.staff import PostgresStaff
-from gateway.storage.templates import PostgresTemplates
 from gateway.telemetry.clock import SystemClock
 from tests.fakes.drafts import GATEWAY
+from tests.fakes.importing import MadeUpAnalyser
 from tests.fakes.office import view
 
 TEXT = {"version": "2026-01-en", "language": "en", "body": "I agree that my face opens doors.\n"}
@@ -132,22 +126,6 @@ class PrivacyRig:
         return [json.loads(row["data"]) for row in rows]
 
 
-def stores_of(database: Database, of: Site) -> Stores:
-    """Stores over a database that the test owns."""
-    return Stores(
-        site=of,
-        database=database,
-        embedded=None,
-        people=PostgresPeople(database),
-        events=PostgresEvents(database),
-        staff=PostgresStaff(database),
-        profiles=PostgresProfiles(database),
-        credentials=PostgresCredentials(database),
-        templates=PostgresTemplates(database),
-        photographs=PostgresPhotographs(database),
-    )
-
-
 @contextlib.asynccontextmanager
 async def privacy_rig(
     database: Database,
@@ -155,55 +133,47 @@ async def privacy_rig(
     folder: Path,
     *,
     master: bytes = b"m" * 32,
-    more: Callable[[PrivacyDesk], Sequence[Route]] = lambda _desk: (),
+    analyser: FaceAnalyser | None = None,
 ) -> AsyncIterator[PrivacyRig]:
-    """All routes of people and privacy, and ``more`` besides."""
+    """The whole API; ``analyser`` judges photographs, by default one of made-up faces."""
     clock, sealer, keys = SystemClock(), AesGcmSealer(MasterKey(master)), DerivedSiteKeys(master)
-    stores = stores_of(database, of)
+    stores = stores_on(of, database)
     await stores.people.sync_access_points([(AccessPointId(p.id), p.name) for p in of.access_points])
     journal = await SqliteJournal.open(folder / "journal.db", GATEWAY)
-    record = Record(journal, clock, sealer)
+    ground = Ground(
+        site=of,
+        stores=stores,
+        sealer=sealer,
+        site_keys=keys,
+        record=Record(journal, clock, sealer),
+        clock=clock,
+    )
     rig: list[PrivacyRig] = []
 
     async def identify(request: web.Request) -> Actor:
         return await rig[0].identify(request)
 
-    desk = PrivacyDesk(site=of, stores=stores, sealer=sealer, site_keys=keys, record=record, clock=clock)
+    judging = analyser or MadeUpAnalyser()
     office = Office(
         settings=Api(requests_per_s=10_000, burst=100_000),
-        stores=stores,
-        journal=journal,
-        sealer=sealer,
-        site_keys=keys,
-        clock=clock,
-        identify=identify,
+        ground=ground,
+        desk=enrolment_desk.desk(ground, judging),
+        imports=bulk_of(ground, Judge(judging)).imports(),
         view=view(),
     )
-    together = [
-        *catalogue(office.services()),
-        *desk.consent_routes().table(),
-        *desk.privacy_routes().table(),
-        *more(desk),
-    ]
-    table = list({(one.method, one.path): one for one in together}.values())
-    frame = Frame(
-        identify=identify,
-        requests=PostgresIdempotency(database, AesGcmSiteSealer(keys)),
-        limit=RateLimit(clock, 10_000, 100_000),
-    )
     try:
-        server = TestServer(frame.application(table))
+        server = TestServer(office.application(identify))
         await server.start_server(access_log=None)  # as ``api.server`` serves: it would log what is asked for
         async with TestClient(server) as client:
             rig.append(
                 PrivacyRig(
                     client=client,
-                    desk=desk,
+                    desk=PrivacyDesk(ground=ground),
                     stores=stores,
                     journal=journal,
                     forwarder=Forwarder(journal, stores.events),
                     sealer=sealer,
-                    routes=table,
+                    routes=list(catalogue(office.services())),
                 )
             )
             yield rig[0]

@@ -51,7 +51,7 @@ async def test_whom_the_provider_vouches_for_is_signed_in_with_their_role(
     who = await (await office.client.get("/api/v1/session")).json()
     assert who["roles"] == ["hr"]
     assert (await office.client.get("/api/v1/people")).status == 200
-    (made,) = await office.office.stores.accounts.accounts()
+    (made,) = await office.office.ground.stores.accounts.accounts()
     assert (made.login, made.external) == ("ada", True)
 
 
@@ -61,7 +61,7 @@ async def test_a_role_that_is_taken_away_there_is_gone_here_at_the_next_sign_in(
     await come_back(office, await go(office, provider))
     provider.claims["groups"] = ["door-watch", "something else"]
     await come_back(office, await go(office, provider))
-    (account,) = await office.office.stores.accounts.accounts()
+    (account,) = await office.office.ground.stores.accounts.accounts()
     assert account.roles == {Role.GUARD}
     provider.claims["groups"] = []
     refused = await come_back(office, await go(office, provider))
@@ -101,7 +101,7 @@ async def test_what_does_not_fit_is_not_believed(
     forge(provider)
     refused = await come_back(office, brought)
     assert (refused.status, (await refused.json())["code"]) == (401, "sign_in_refused"), await refused.text()
-    assert await office.office.stores.accounts.accounts() == []
+    assert await office.office.ground.stores.accounts.accounts() == []
 
 
 async def test_a_sign_in_that_was_begun_elsewhere_is_refused(office: OfficeRig, provider: FakeProvider):

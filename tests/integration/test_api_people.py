@@ -81,7 +81,7 @@ async def test_every_change_is_on_record_with_who_what_and_how_it_was(office: Of
     assert (suspended["before"], suspended["after"]) == ({"status": "active"}, {"status": "suspended"})
     record = Record(office.journal, SystemClock(), office.sealer)
     who = PersonId(str(ada["id"]))
-    key = await office.office.stores.staff.wrapped_key(who)
+    key = await office.office.ground.stores.staff.wrapped_key(who)
     assert record.open(key, who, str(suspended["sealed"])) == {"name": ["Ada Lovelace", "A. L."]}
 
 
@@ -119,7 +119,7 @@ async def test_the_same_create_twice_makes_one_person(office: OfficeRig):
     again = await office.client.post("/api/v1/people", json=ADA, headers=headers)
     assert await first.json() == await again.json()
     assert (again.headers["Idempotency-Replayed"], again.headers["ETag"]) == ("true", '"v1"')
-    async with office.office.stores.database.connection() as db:
+    async with office.office.ground.stores.database.connection() as db:
         kept = await db.fetchrow("SELECT * FROM idempotency")
     assert b"Ada" not in kept["sealed"]
     other = await office.client.post("/api/v1/people", json={**ADA, "number": "9"}, headers=headers)

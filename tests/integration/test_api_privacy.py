@@ -108,8 +108,8 @@ async def test_hr_sees_which_text_is_current(rig: PrivacyRig):
     [
         ({"text_version": "none"}, 404, "no_such_consent_text"),
         ({"how": "shouted"}, 400, "bad_request"),
-        ({"given_at": "2999-01-01T00:00:00Z"}, 400, "bad_consent"),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, 400, "bad_consent"),
+        ({"given_at": "2999-01-01T00:00:00Z"}, 422, "bad_consent"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, 422, "bad_consent"),
         ({"given_at": "2026-01-01T00:00:00"}, 400, "bad_request"),
     ],
 )

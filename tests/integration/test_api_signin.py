@@ -156,7 +156,7 @@ async def test_a_one_time_code_works_once_and_a_password_alone_no_more(office: O
     code = totp.generate(now).decode()
     assert (await sign_in(office, code=code)).status == 201
     assert (await sign_in(office, code=code)).status == 401
-    async with office.office.stores.database.connection() as db:
+    async with office.office.ground.stores.database.connection() as db:
         row = await db.fetchrow("SELECT * FROM accounts")
     assert totp.generate(now) not in bytes(row["totp_sealed"])
 
@@ -206,7 +206,7 @@ async def test_a_key_is_shown_once_and_kept_as_a_digest(office: OfficeRig, servi
         ROOT, name="HR system", roles=frozenset({Role.HR}), scopes=frozenset({"people:read"}), expires_at=None
     )
     assert re.fullmatch(r"fgk_[\w-]{43}[0-9a-f]{8}", token)
-    async with office.office.stores.database.connection() as db:
+    async with office.office.ground.stores.database.connection() as db:
         row = dict(await db.fetchrow("SELECT * FROM api_keys"))
     assert row["digest"] == hashlib.sha256(token.encode()).digest()
     assert token[4:40] not in str(row)

@@ -20,17 +20,15 @@ import aiohttp
 import pytest
 import structlog
 
-from gateway import enrolment_desk
-from gateway.api.routing import Route
 from gateway.domain.enrolment import Purpose
 from gateway.domain.errors import ConfigError, SealBroken
 from gateway.domain.ids import PersonId
-from gateway.privacy_desk import PrivacyDesk
 from gateway.rehearsal import portraits
-from gateway.security import master_key
+from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_sealer import AesGcmSiteSealer
+from gateway.security.wrapping import PERSON, unwrap
 from gateway.services.roster import from_bytes
 from gateway.services.witness import RECORD_MODEL
 from gateway.storage.embedded import EmbeddedPostgres
@@ -136,7 +134,7 @@ async def withdrawn_and_erased(stage: Stage) -> Iterable[Secret]:
     gone = await rig.consenting("EMP-1-GONE", "Hedy Kiesler Lamarr")
     await rig.ask("DELETE", f"/people/{gone}")
     await rig.desk.retention().tidy()
-    seed = await rig.desk.site_keys.key("receipts")
+    seed = await rig.desk.ground.site_keys.key("receipts")
     return [*before, dump.personal("an erased name", "Hedy Kiesler Lamarr"), dump.secret("signing key", seed)]
 
 
@@ -182,22 +180,19 @@ async def stolen(state: Path) -> AsyncIterator[Stolen]:
 
 
 async def _play(state: Path, engine: FaceEngine, logs: io.StringIO) -> Stolen:
-    master = master_key.read_or_make(state / "master.key", in_use=False)
+    ring = await asyncio.to_thread(KeyRing.read_or_make, KeyPlace(path=state / "master.key"), in_use=False)
+    master = ring.wrapping()
     of = site(state, "[enrolment]\nkeep_photographs = true\n[privacy]\nconsent_valid_days = 700\n")
     server = EmbeddedPostgres(state / "postgres")
     database = Database(server.start)
 
-    def enrolment(desk: PrivacyDesk) -> Sequence[Route]:
-        assert isinstance(desk.sealer, AesGcmSealer)
-        behind = enrolment_desk.Behind(site=of, stores=desk.stores, sealer=desk.sealer, record=desk.record)
-        return enrolment_desk.routes(behind, engine).table()
-
     secrets = [dump.secret("master key", master.reveal())]
+    analyser = PhotoAnalyser(engine)
     try:
         await migrate(database)
         before = await _at_rest(database, state)
-        async with privacy_rig(database, of, state, master=master.reveal(), more=enrolment) as rig:
-            stage = Stage(rig, _portraits(PhotoAnalyser(engine)))
+        async with privacy_rig(database, of, state, master=master.reveal(), analyser=analyser) as rig:
+            stage = Stage(rig, _portraits(analyser))
             for part in PARTS:
                 secrets += await part(stage)
             await rig.forwarder.flush()
@@ -239,7 +234,7 @@ async def _held(stage: Stage) -> list[Secret]:
         plain = sealer.open(row["wrapped_key"], who, row["model_id"], row["sealed"])
         secrets.append(dump.template(f"template of {who}", from_bytes(plain)))
     for row in people:
-        key = sealer._key(row["wrapped_key"], PersonId(str(row["person_id"])))
+        key = unwrap(sealer.master, PERSON, str(row["person_id"]), row["wrapped_key"])
         secrets.append(dump.secret(f"key of {row['person_id']}", key))
     return secrets
 
@@ -297,7 +292,7 @@ def _the_stage_was_played(stolen: Stolen) -> None:
 async def test_without_the_master_key_nothing_opens(stolen: Stolen) -> None:
     (stolen.folder / "master.key").unlink()
     with pytest.raises(ConfigError) as missing:
-        master_key.read_or_make(stolen.folder / "master.key", in_use=True)
+        KeyRing.read_or_make(KeyPlace(path=stolen.folder / "master.key"), in_use=True)
     assert missing.value.code == "master_key_missing"
     right = await _opened(stolen, stolen.master)
     assert right == {"key", "template", "photograph", "event", "answer"}, "with the key all of it opens"
@@ -315,7 +310,7 @@ async def _opened(stolen: Stolen, master: MasterKey) -> set[str]:
         key, person = keys.get(who, b""), PersonId(str(who))
         with contextlib.suppress(SealBroken):
             if table == "people":
-                sealer._key(key, person)
+                unwrap(master, PERSON, person, key)
                 opened.add("key")
             elif table == "templates":
                 sealer.open(key, person, row["model_id"], row["sealed"])

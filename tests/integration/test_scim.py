@@ -78,7 +78,7 @@ async def test_a_user_is_added_with_location_version_and_times(office: OfficeRig
     assert made["meta"]["created"] == made["meta"]["lastModified"]
     assert (made["displayName"], made[ENTERPRISE]["employeeNumber"]) == ("Ada Lovelace", "7")
     assert (made["active"], made["emails"]) == (True, [{"value": "ada@x.org", "type": "work"}])
-    kept = await office.office.stores.staff.get(PersonId(made["id"]))
+    kept = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert (kept.number, kept.name, kept.email) == ("7", "Ada Lovelace", "ada@x.org")
     assert (kept.user_name, kept.department, kept.profiles) == ("ada@x.org", "Engines", {"staff"})
     (group,) = (await ask(office, "GET", GROUPS))["Resources"]
@@ -88,18 +88,18 @@ async def test_a_user_is_added_with_location_version_and_times(office: OfficeRig
 
 async def test_who_has_no_employee_number_gets_the_external_id_as_staff_number(office: OfficeRig):
     made = await add(office, **{ENTERPRISE: {}})
-    kept = await office.office.stores.staff.get(PersonId(made["id"]))
+    kept = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert (kept.number, ENTERPRISE in made) == ("e-1", False)
     path = f"{USERS}/{made['id']}"
     await ask(office, "PATCH", path, patch({"op": "replace", "path": "externalId", "value": "e-2"}))
-    assert (await office.office.stores.staff.get(PersonId(made["id"]))).number == "e-1"  # it stays
+    assert (await office.office.ground.stores.staff.get(PersonId(made["id"]))).number == "e-1"  # it stays
     own = patch({"op": "add", "path": f"{ENTERPRISE}:employeeNumber", "value": "7"})
     assert (await ask(office, "PATCH", path, own))[ENTERPRISE] == {"employeeNumber": "7"}
     none = patch({"op": "remove", "path": f"{ENTERPRISE}:employeeNumber"})
     assert ENTERPRISE not in await ask(office, "PATCH", path, none)
-    assert (await office.office.stores.staff.get(PersonId(made["id"]))).number == "e-2"
+    assert (await office.office.ground.stores.staff.get(PersonId(made["id"]))).number == "e-2"
     again = await add(office, userName="u" * 150, externalId=None, **{ENTERPRISE: {}})
-    assert len((await office.office.stores.staff.get(PersonId(again["id"]))).number) == 64
+    assert len((await office.office.ground.stores.staff.get(PersonId(again["id"]))).number) == 64
 
 
 async def test_the_same_user_name_external_id_or_number_twice_is_a_conflict(office: OfficeRig):
@@ -118,7 +118,7 @@ async def test_suspended_is_inactive_and_only_real_changes_are_recorded(office: 
     path = f"{USERS}/{made['id']}"
     off = await ask(office, "PATCH", path, patch({"op": "Replace", "path": "active", "value": "False"}))
     assert (off["active"], off["meta"]["version"]) == (False, 'W/"v2"')
-    kept = await office.office.stores.staff.get(PersonId(made["id"]))
+    kept = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert kept.status is PersonStatus.SUSPENDED
     same = await ask(office, "PATCH", path, patch({"op": "replace", "value": {"active": False}}))
     assert same["meta"]["version"] == 'W/"v2"'
@@ -144,7 +144,7 @@ async def test_deleted_is_gone_here_and_left_there_and_comes_back_under_the_same
     path = f"{USERS}/{made['id']}"
     lab = await ask(office, "POST", GROUPS, {"displayName": "Lab", "members": [{"value": made["id"]}]}, 201)
     await ask(office, "DELETE", path, status=204)
-    kept = await office.office.stores.staff.get(PersonId(made["id"]))
+    kept = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert (kept.status, kept.profiles) == (PersonStatus.LEFT, frozenset())
     for method, body in (("GET", None), ("PUT", ADA), ("PATCH", patch({"op": "remove", "path": "title"}))):
         await ask(office, method, path, body, 404)
@@ -158,7 +158,7 @@ async def test_deleted_is_gone_here_and_left_there_and_comes_back_under_the_same
     assert office.actions(made["id"])[-1]["action"] == "person.leave"
     back = await add(office, title="Countess")
     assert (back["id"], back["active"], back["title"]) == (made["id"], True, "Countess")
-    again = await office.office.stores.staff.get(PersonId(made["id"]))
+    again = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert (again.status, again.profiles) == (PersonStatus.ACTIVE, {"staff"})
     assert office.actions(made["id"])[-1]["action"] == "person.activate"
 
@@ -256,13 +256,13 @@ async def test_a_group_is_an_access_profile(office: OfficeRig):
     body = {"displayName": "Labor & Küche", "externalId": "g-1", "members": [{"value": made["id"]}]}
     lab = await ask(office, "POST", GROUPS, body, 201)
     other = await ask(office, "POST", GROUPS, {"displayName": "LABOR, KÜCHE"}, 201)
-    keys = {p.profile_id: p.profile for p in await office.office.stores.profiles.profiles()}
+    keys = {p.profile_id: p.profile for p in await office.office.ground.stores.profiles.profiles()}
     assert (keys[lab["id"]], keys[other["id"]]) == ("labor-kuche", "labor-kuche-2")
     found = await ask(
         office, "GET", f'{GROUPS}?filter=displayName eq "labor %26 küche"&excludedAttributes=members'
     )
     assert [(g["id"], "members" in g) for g in found["Resources"]] == [(lab["id"], False)]
-    kept = await office.office.stores.staff.get(PersonId(made["id"]))
+    kept = await office.office.ground.stores.staff.get(PersonId(made["id"]))
     assert kept.profiles == {"staff", "labor-kuche"}
     path = f"{GROUPS}/{lab['id']}"
     gone = patch({"op": "Remove", "path": "members", "value": [{"value": made["id"]}]})
@@ -271,7 +271,7 @@ async def test_a_group_is_an_access_profile(office: OfficeRig):
     assert (put["displayName"], "externalId" in put) == ("Lab", False)
     await ask(office, "DELETE", path, status=204)
     await ask(office, "GET", path, status=404)
-    assert (await office.office.stores.staff.get(PersonId(made["id"]))).profiles == {"staff"}
+    assert (await office.office.ground.stores.staff.get(PersonId(made["id"]))).profiles == {"staff"}
     (staff,) = [i for i, key in keys.items() if key == "staff"]
     await ask(office, "DELETE", f"{GROUPS}/{staff}", status=409)
 
@@ -280,7 +280,7 @@ async def test_a_member_is_somebody(office: OfficeRig):
     for member in ({"value": "x"}, {"value": "0" * 36}, {}, {"value": "1", "type": "Group"}):
         said = await ask(office, "POST", GROUPS, {"displayName": "Lab", "members": [member]}, 400)
         assert said["scimType"] == "invalidValue"
-    assert len(await office.office.stores.profiles.profiles()) == 1
+    assert len(await office.office.ground.stores.profiles.profiles()) == 1
 
 
 async def test_who_hr_added_is_a_user_too(office: OfficeRig):
@@ -292,7 +292,7 @@ async def test_who_hr_added_is_a_user_too(office: OfficeRig):
     assert put["meta"]["version"] == 'W/"v1"'
     hired = patch({"op": "replace", "path": "userName", "value": "bob"})
     await ask(office, "PATCH", f"{USERS}/{who}", hired)
-    kept = await office.office.stores.staff.get(PersonId(who))
+    kept = await office.office.ground.stores.staff.get(PersonId(who))
     assert (kept.user_name, kept.number, kept.name) == ("bob", "9", "Bob")
 
 
@@ -414,7 +414,7 @@ async def test_a_person_who_left_by_hr_is_no_user(office: OfficeRig):
     async def unseen(_before: object, _after: object) -> None: ...
 
     left = Change({"status": PersonStatus.LEFT})
-    await office.office.stores.staff.change(who, left, None, unseen)
+    await office.office.ground.stores.staff.change(who, left, None, unseen)
     await ask(office, "GET", f"{USERS}/{who}", status=404)
     (group,) = (await ask(office, "GET", GROUPS))["Resources"]
     assert "members" not in group

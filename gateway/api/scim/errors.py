@@ -47,4 +47,5 @@ def _own(error: GatewayError) -> Error:
     keyword = "uniqueness" if error.code.endswith("_taken") else _KEYWORDS.get(error.code)
     if status == 500:
         return Error(status=500, detail="the gateway failed; its log has the details")
-    return Error(status=status, scim_type=keyword, detail=str(error))
+    # RFC 7644, section 3.12, has 400 for every value that will not do.
+    return Error(status=400 if status == 422 else status, scim_type=keyword, detail=str(error))

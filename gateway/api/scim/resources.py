@@ -94,7 +94,7 @@ class Member(ComplexAttribute):
     value: Annotated[str | None, Mutability.immutable, CaseExact.true] = Field(
         default=None, description="The person's id."
     )
-    ref: Annotated[Reference["User[Any]"] | None, Mutability.immutable] = Field(
+    ref: Annotated[Reference["User"] | None, Mutability.immutable] = Field(  # type: ignore[type-arg]
         default=None, serialization_alias="$ref", validation_alias="$ref", description="Where the person is."
     )
     type: Annotated[str | None, Mutability.immutable] = Field(
