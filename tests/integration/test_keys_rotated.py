@@ -240,9 +240,10 @@ class OtherGateway:
         self.under: set[str] = set()
         self.refused = 0
         self.opened = 0
+        self.over = False
 
     async def enrols(self) -> None:
-        while True:
+        while not self.over:
             name = str(uuid4())
             wrapped = KeyWrapping(self.ring).new("person", name)
             try:
@@ -263,7 +264,7 @@ class OtherGateway:
 
     async def reads(self) -> None:
         """Whatever the database hands out opens with what is here at that moment."""
-        while True:
+        while not self.over:
             count, broken = await closed(self.store, KeyWrapping(self.ring))
             assert broken == []
             self.opened += count
@@ -271,16 +272,16 @@ class OtherGateway:
 
     @contextlib.asynccontextmanager
     async def works(self):
-        tasks = [asyncio.create_task(part()) for part in (self.watch.run, self.enrols, self.reads)]
+        watch = asyncio.create_task(self.watch.run())
+        work = [asyncio.create_task(part()) for part in (self.enrols, self.reads)]
         try:
             yield
-            for task in tasks:
-                if task.done():
-                    task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self.over = True  # they end in order: who is enrolled is counted
+            ended = await asyncio.gather(*work, return_exceptions=True)
+            watch.cancel()
+            await asyncio.wait([watch])
+        assert ended == [None, None]
 
 
 async def test_killed_at_any_moment_while_others_enrol_and_read(
