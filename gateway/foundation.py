@@ -9,12 +9,12 @@ import structlog
 
 from gateway.domain.errors import ConfigError, DatabaseUnavailable
 from gateway.domain.ids import AccessPointId
-from gateway.ports import Acts, FaceAnalyser, Sealer
+from gateway.ports import Acts, Clock, FaceAnalyser, Sealer
 from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.wrapping import KeyWrapping
 from gateway.services.enrolment import Enrolment
-from gateway.services.keys import admit
+from gateway.services.keys import KeyWatch, admit
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
 from gateway.storage.accounts import PostgresAccounts
@@ -167,8 +167,8 @@ async def master_keys(site: Site, people: Stores) -> KeyRing:
     key, and so no knowing whether one was lost.
     """
     place, in_use = key_place(site), False
-    if not await asyncio.to_thread(os.path.lexists, place.path):
-        in_use = await _in_use(people)
+    if place.ours and not await asyncio.to_thread(os.path.lexists, place.path):
+        in_use = await _in_use(place, people)
     keys = await asyncio.to_thread(KeyRing.read_or_make, place, in_use=in_use)
     try:
         async with asyncio.timeout(_FIRST_LOOK_S if people.embedded else _SHORT_LOOK_S):
@@ -179,14 +179,30 @@ async def master_keys(site: Site, people: Stores) -> KeyRing:
     return keys
 
 
-async def _in_use(people: Stores) -> bool:
-    """Whether anything is under a master key already."""
+async def _in_use(place: KeyPlace, people: Stores) -> bool:
+    """Whether anything is under a master key already. Raises DatabaseUnavailable naming the missing file."""
     try:
         async with asyncio.timeout(_FIRST_LOOK_S):
             await people.prepare()
             return bool(await people.master_keys.states()) or await people.people.count() > 0
-    except TimeoutError:
-        raise DatabaseUnavailable("there is no master key, and the database does not say in time") from None
+    except (DatabaseUnavailable, TimeoutError) as error:
+        raise DatabaseUnavailable(
+            f"{place.path}: there is no master key, and the database does not say whether one was lost "
+            f"({error or 'it does not answer in time'}); put the key file back, or start again once the "
+            "database answers",
+            code="master_key_missing",
+        ) from None
+
+
+def key_watch(site: Site, people: Stores, keys: KeyRing, clock: Clock) -> KeyWatch:
+    """Follows changed keys while a gateway runs."""
+    return KeyWatch(
+        store=people.master_keys,
+        keys=keys,
+        wrapping=KeyWrapping(keys),
+        gateway_id=site.gateway_id,
+        clock=clock,
+    )
 
 
 async def sealer(site: Site, people: Stores) -> AesGcmSealer:

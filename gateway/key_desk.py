@@ -11,7 +11,7 @@ from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
 from gateway.ports.keys import KeyWitness
 from gateway.security.keyring import KeyRing
 from gateway.security.wrapping import KeyWrapping
-from gateway.services.key_rotation import Progress, Rotation, closed
+from gateway.services.key_rotation import RUNS, SETTLE_S, Progress, Rotated, Rotation, closed
 from gateway.services.keys import missing
 from gateway.settings import Site
 from gateway.telemetry.clock import SystemClock
@@ -27,7 +27,7 @@ class KeyRow:
     here: bool
     """In this machine's key file."""
     holders: tuple[str, ...]
-    """Running gateways that have it."""
+    """Gateways that have it; one not seen for a day with the day it was seen last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,13 @@ class KeyStatus:
 
     file: str
     rows: Sequence[KeyRow]
-    holders: Sequence[KeyHolder]
     lacking: Sequence[str]
+    """What cannot be opened here for want of a key, in words."""
+
+    @property
+    def under_way(self) -> bool:
+        """A change of keys was begun and is not finished."""
+        return any(row.state in {KeyState.NEXT, KeyState.OLD} for row in self.rows)
 
 
 @contextlib.asynccontextmanager
@@ -63,13 +68,11 @@ async def status(site: Site) -> KeyStatus:
                 state=states.get(key_id),
                 use=usage.get(key_id, KeyUse()),
                 here=key_id in ring.held(),
-                holders=tuple(h.gateway_id for h in holders if key_id in h.key_ids),
+                holders=tuple(_called(h) for h in holders if key_id in h.key_ids),
             )
             for key_id in dict.fromkeys([*states, *usage, *sorted(ring.held())])
         ]
-        return KeyStatus(
-            file=str(ring.place.path), rows=rows, holders=holders, lacking=await missing(store, ring)
-        )
+        return KeyStatus(file=ring.where(), rows=rows, lacking=await missing(store, ring))
 
 
 async def check(site: Site) -> tuple[int, list[tuple[WrappedKey, str]]]:
@@ -79,8 +82,14 @@ async def check(site: Site) -> tuple[int, list[tuple[WrappedKey, str]]]:
 
 
 async def rotate(
-    site: Site, *, wait_s: float, skip: frozenset[str], say: Callable[[Progress], None]
-) -> tuple[KeyId, int]:
+    site: Site,
+    *,
+    wait_s: float,
+    skip: frozenset[str],
+    give_up: bool,
+    say: Callable[[Progress], None],
+    settle_s: float = SETTLE_S,
+) -> Rotated:
     """Change the master key, or finish a change that was interrupted. Raises as ``Rotation.run``."""
     async with commanding(site) as ground:
         ring = await asyncio.to_thread(KeyRing.read, foundation.key_place(site))
@@ -91,10 +100,17 @@ async def rotate(
             clock=SystemClock(),
             witness=lambda step, key_id: _witness(ground, step, key_id),
             wait_s=wait_s,
+            settle_s=settle_s,
             skip=skip,
+            give_up=give_up,
             say=say,
         )
         return await rotation.run()
+
+
+def _called(holder: KeyHolder) -> str:
+    lately = holder.seen_at > SystemClock().now() - RUNS
+    return holder.gateway_id if lately else f"{holder.gateway_id} (last seen {holder.seen_at:%Y-%m-%d})"
 
 
 def _witness(ground: Commanding, step: str, key_id: KeyId) -> KeyWitness:

@@ -42,7 +42,7 @@ def naming(config: Path | None) -> Iterator[None]:
     except ConfigError as error:
         if config is None or str(error).startswith(str(config)):
             raise
-        raise ConfigError(f"{config}: {error}") from error
+        raise ConfigError(f"{config}: {error}", code=error.code) from error
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -38,6 +38,8 @@ def status(config: Path | None) -> None:
         )
     click.echo(f"Key file: {found.file}")
     Console().print(table)
+    if found.under_way:
+        click.echo("A change of keys is under way: `facegate keys rotate` goes on with it")
     for line in found.lacking:
         click.echo(f"MISSING: {line}")
     if found.lacking:
@@ -69,7 +71,12 @@ def check(config: Path | None) -> None:
     help="Seconds for running gateways to have the new key.",
 )
 @click.option("--skip", multiple=True, metavar="GATEWAY", help="Do not wait for this gateway; it is no more.")
-def rotate(config: Path | None, wait_s: float, skip: tuple[str, ...]) -> None:
+@click.option(
+    "--give-up",
+    is_flag=True,
+    help="An unfinished change's next key is lost: make another. Nothing is wrapped by it.",
+)
+def rotate(config: Path | None, wait_s: float, skip: tuple[str, ...], *, give_up: bool) -> None:
     """Make a new master key, wrap every key by it, destroy the old one.
 
     Doors work meanwhile. It can be stopped at any moment and run again: then it goes on. Gateways on other
@@ -86,8 +93,12 @@ def rotate(config: Path | None, wait_s: float, skip: tuple[str, ...]) -> None:
         def say(progress: Progress) -> None:
             bar.update(task, description=progress.step, completed=progress.done, total=progress.total or None)
 
-        key_id, done = common.run(key_desk.rotate(site, wait_s=wait_s, skip=frozenset(skip), say=say))
+        found = common.run(
+            key_desk.rotate(site, wait_s=wait_s, skip=frozenset(skip), give_up=give_up, say=say)
+        )
     click.echo(
-        f"The master key is {key_id}; {done} keys were wrapped by it just now, none by another. Make a "
-        "backup of the key file; backups of the database from before need the old one"
+        f"The master key is {found.key_id}; {found.done} keys were wrapped by it just now, none by another. "
+        "Make a backup of the key file; backups of the database from before need the old one"
     )
+    if not found.fresh:
+        click.echo("This finished a change that was begun before; for another new key run it again")

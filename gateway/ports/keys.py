@@ -12,6 +12,10 @@ KeyWitness = Callable[[], Awaitable[None]]
 class MasterKeys(Protocol):
     """The master keys this process has. Never shows one."""
 
+    def where(self) -> str:
+        """The file they are from, for people."""
+        ...
+
     def current(self) -> KeyId:
         """The one that wraps."""
         ...
@@ -36,8 +40,8 @@ class KeyFile(MasterKeys, Protocol):
         """The next key, if the file has one."""
         ...
 
-    def add_next(self) -> KeyId:
-        """Make the next key, or find the one there is; the file is whole and synced."""
+    def add_next(self, spent: frozenset[KeyId]) -> KeyId:
+        """Make the next key, or find the one there is unless ``spent``; the file is whole and synced."""
         ...
 
     def promote(self, key_id: KeyId) -> None:
@@ -45,7 +49,7 @@ class KeyFile(MasterKeys, Protocol):
         ...
 
     def keep_only(self, key_id: KeyId) -> None:
-        """Destroy every other key in the file."""
+        """Destroy every other key in the file but a next one."""
         ...
 
 
@@ -94,6 +98,13 @@ class MasterKeyStore(Protocol):
 
     async def promote(self, key_id: KeyId, witness: KeyWitness) -> None:
         """The next key is the current one. Raises Rejected (code "no_such_key")."""
+        ...
+
+    async def give_up(self, key_id: KeyId, witness: KeyWitness) -> None:
+        """The next key will never be used. Nothing happens if it is given up already.
+
+        Raises Rejected (code "no_such_key", "key_in_use").
+        """
         ...
 
     async def rewrap(self, key_id: KeyId, limit: int, rewrap: Callable[[WrappedKey], bytes]) -> int:

@@ -22,15 +22,11 @@ async def admit(store: MasterKeyStore, keys: MasterKeys, wrapping: Wrapping) -> 
     Raises ConfigError (code "master_key_wrong") naming what is missing, DatabaseUnavailable.
     """
     await asyncio.to_thread(keys.reload)
-    await _check_nameless(store, wrapping)
+    await _check_nameless(store, keys, wrapping)
+    # Before it is named and after: a wrong key must not become the database's own, nor one that came first.
+    await _check_named(store, keys)
     await store.register_first(keys.current())
-    lacking = await missing(store, keys)
-    if lacking:
-        raise ConfigError(
-            f"the master key is not the one of this database: {'; '.join(lacking)}. "
-            "Put back the key file of a gateway that opens its doors, or the one from your backup",
-            code="master_key_wrong",
-        )
+    await _check_named(store, keys)
     await follow(store, keys)
 
 
@@ -58,18 +54,27 @@ async def follow(store: MasterKeyStore, keys: MasterKeys) -> None:
             keys.prefer(key_id)
 
 
-async def _check_nameless(store: MasterKeyStore, wrapping: Wrapping) -> None:
+async def _check_named(store: MasterKeyStore, keys: MasterKeys) -> None:
+    if lacking := await missing(store, keys):
+        raise _wrong(keys, "; ".join(lacking))
+
+
+async def _check_nameless(store: MasterKeyStore, keys: MasterKeys, wrapping: Wrapping) -> None:
     sample = await store.sample(UNNAMED)
     if sample is None:
         return
     try:
         wrapping.check(sample)
     except SealBroken:
-        raise ConfigError(
-            "the master key is not the one of this database: it does not open the keys of the people in it. "
-            "Put back the key file of a gateway that opens its doors, or the one from your backup",
-            code="master_key_wrong",
-        ) from None
+        raise _wrong(keys, "it does not open the keys of the people in it") from None
+
+
+def _wrong(keys: MasterKeys, why: str) -> ConfigError:
+    return ConfigError(
+        f"{keys.where()}: the master key is not the one of this database: {why}. "
+        "Put back the key file of a gateway that opens its doors, or the one from your backup",
+        code="master_key_wrong",
+    )
 
 
 @dataclass(slots=True)
@@ -94,7 +99,8 @@ class KeyWatch:
             try:
                 await self.look()
             except ConfigError as error:
-                self._wrong(str(error))
+                self._told(str(error))
+                self._said = frozenset()  # once it is mended, all is looked at again
             except GatewayError as error:
                 _log.debug("master_keys_not_checked", why=str(error))
             await asyncio.sleep(LOOK_S)
@@ -110,9 +116,13 @@ class KeyWatch:
         if self._said != self.keys.held() or now - self._full_ns > _FULL_LOOK_S * 1e9:
             await self.store.hold(self.gateway_id, self.keys.held())
             self._said, self._full_ns = self.keys.held(), now
-            self._wrong("; ".join(await missing(self.store, self.keys)))
+            self._told("; ".join(await missing(self.store, self.keys)))
 
-    def _wrong(self, fault: str) -> None:
+    def health(self) -> str:
+        """``right``, ``not checked yet`` (no database since the start), or what is wrong."""
+        return self.fault or ("right" if self.checked else "not checked yet")
+
+    def _told(self, fault: str) -> None:
         if fault and fault != self.fault:
             _log.error("MASTER_KEY_IS_WRONG", why=fault)
         if self.fault and not fault:

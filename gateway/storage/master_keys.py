@@ -109,6 +109,24 @@ class PostgresMasterKeys:
             await db.execute(move, "next", "current")
             await witness()
 
+    async def give_up(self, key_id: KeyId, witness: KeyWitness) -> None:
+        """The next key will never be used. Raises Rejected."""
+        async with self.database.transaction() as db:
+            await db.execute(_LOCK_ROSTER)
+            state = await db.fetchval(
+                "SELECT state FROM master_keys WHERE key_id = $1 FOR UPDATE", key_id
+            )  # locked before counting, as in ``retire``
+            if state == "retired":
+                return
+            if state != "next":
+                raise Rejected(f"the key {key_id} is not the next one", code="no_such_key")
+            if key_id in {row["key_id"] for row in await db.fetch(_USAGE)}:
+                raise Rejected(f"something is wrapped by the key {key_id} already", code="key_in_use")
+            await db.execute(
+                "UPDATE master_keys SET state = 'retired', changed_at = now() WHERE key_id = $1", key_id
+            )
+            await witness()
+
     async def rewrap(self, key_id: KeyId, limit: int, rewrap: Callable[[WrappedKey], bytes]) -> int:
         """One transaction; one change of the roster for all."""
         async with self.database.transaction() as db:

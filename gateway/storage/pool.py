@@ -16,6 +16,8 @@ COMMAND_S = 5.0
 
 _REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.InsufficientPrivilegeError)
 """What a repository can make sense of, and does."""
+_KEY_NOT_IN_USE = "FG001"
+"""Raised by the triggers of schemas/sql/0009_master_keys.sql."""
 _WRONG_SCHEMA = (asyncpg.exceptions.SyntaxOrAccessError,)
 _TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 """Everything else: away, failing over, full, shutting down, login refused, deadlock …"""
@@ -66,6 +68,12 @@ class Database:
                 code="schema_differs",
             ) from None
         except _TROUBLE as error:
+            if getattr(error, "sqlstate", None) == _KEY_NOT_IN_USE:
+                raise DatabaseUnavailable(
+                    "this gateway wraps by a master key that is not in use any more; it takes up the new one "
+                    "within seconds, if its key file has it (`facegate keys status`)",
+                    code="master_key_not_in_use",
+                ) from None
             self._doubted = True
             # Without the error's own text and trace: they may hold an address or a row.
             raise DatabaseUnavailable(f"Postgres does not do its work ({_called(error)})") from None

@@ -22,13 +22,15 @@ CREATE FUNCTION master_key_of(wrapped bytea) RETURNS text LANGUAGE sql IMMUTABLE
 $$;
 
 -- A gateway that has not heard yet that its key is retired must not wrap anything by it: the key is about to
--- be destroyed. The share lock makes a retirement wait for whoever is wrapping now, and then see their work.
+-- be destroyed. Nor must one that started with another database's key while this one was away. The share lock
+-- makes a retirement wait for whoever is wrapping now, and then see their work.
 CREATE FUNCTION refuse_retired_master_key(wrapped bytea) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE found text;
+DECLARE named text := master_key_of(wrapped);
+        found text;
 BEGIN
-    SELECT state INTO found FROM master_keys WHERE key_id = master_key_of(wrapped) FOR SHARE;
-    IF found = 'retired' THEN
-        RAISE EXCEPTION 'wrapped by a retired master key' USING ERRCODE = 'object_not_in_prerequisite_state';
+    SELECT state INTO found FROM master_keys WHERE key_id = named FOR SHARE;
+    IF found = 'retired' OR (found IS NULL AND named <> '' AND EXISTS (SELECT FROM master_keys)) THEN
+        RAISE EXCEPTION 'wrapped by a master key that is not in use' USING ERRCODE = 'FG001';
     END IF;
 END $$;
 CREATE FUNCTION person_key_not_retired() RETURNS trigger LANGUAGE plpgsql AS $$

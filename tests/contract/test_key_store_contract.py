@@ -184,6 +184,37 @@ class KeyStoreContract(ABC):
         with pytest.raises(DatabaseUnavailable):
             await store.rewrap(KeyId("f" * 16), 1, lambda key: wrap(A, key.kind, key.name, b"p" * 32))
 
+    async def test_nothing_is_wrapped_by_a_key_that_the_database_does_not_know(
+        self, store: MasterKeyStore
+    ) -> None:
+        """As by a gateway that started with another site's key while the database was away."""
+        await store.register_first(A.key_id)
+        name = str(uuid4())
+        with pytest.raises(DatabaseUnavailable) as told:
+            await self.put(store, "person", name, wrap(C, "person", name, b"p" * 32))
+        assert told.value.code == "master_key_not_in_use"
+        assert await store.usage() == {}
+        await self.person(store, A)
+        assert await store.usage() == {A.key_id: KeyUse(people=1)}
+
+    async def test_a_next_key_can_be_given_up_while_nothing_is_under_it(self, store: MasterKeyStore) -> None:
+        await store.register_first(A.key_id)
+        with pytest.raises(Rejected) as told:
+            await store.give_up(A.key_id, no_witness)
+        assert told.value.code == "no_such_key"
+        await store.register_next(B.key_id, no_witness)
+        name = await self.person(store, B)
+        with pytest.raises(Rejected) as told:
+            await store.give_up(B.key_id, no_witness)
+        assert told.value.code == "key_in_use"
+        await store.rewrap(A.key_id, 9, lambda key: wrap(A, key.kind, key.name, b"n" * 32))
+        await store.give_up(B.key_id, no_witness)
+        await store.give_up(B.key_id, no_witness)
+        assert await store.states() == {A.key_id: KeyState.CURRENT, B.key_id: KeyState.RETIRED}
+        with pytest.raises(DatabaseUnavailable):
+            await self.put(store, "person", name, wrap(B, "person", name, b"p" * 32))
+        await store.register_next(C.key_id, no_witness)
+
     async def test_knows_which_gateway_has_which(self, store: MasterKeyStore) -> None:
         await store.hold("gateway-1", frozenset({A.key_id}))
         await store.hold("gateway-2", frozenset({A.key_id}))

@@ -1,12 +1,17 @@
 """Master keys by name in memory: the store's rules without a database."""
 
+import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from gateway.domain.errors import DatabaseUnavailable, Rejected
-from gateway.domain.keys import KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
+from gateway.domain.errors import ConfigError, DatabaseUnavailable, Rejected
+from gateway.domain.keys import UNNAMED, KeyHolder, KeyId, KeyState, KeyUse, WrappedKey
 from gateway.ports.keys import KeyWitness
+from gateway.security.key_text import Contents
+from gateway.security.master_key import MasterKey
 from gateway.security.wrapping import master_of
 
 
@@ -60,6 +65,16 @@ class FakeKeyStore:
         self.known = {k: KeyState.OLD if s is KeyState.CURRENT else s for k, s in self.known.items()}
         self.known[key_id] = KeyState.CURRENT
 
+    async def give_up(self, key_id: KeyId, witness: KeyWitness) -> None:
+        if self.known.get(key_id) is KeyState.RETIRED:
+            return
+        if self.known.get(key_id) is not KeyState.NEXT:
+            raise Rejected("not the next", code="no_such_key")
+        if key_id in await self.usage():
+            raise Rejected("in use", code="key_in_use")
+        await witness()
+        self.known[key_id] = KeyState.RETIRED
+
     async def rewrap(self, key_id: KeyId, limit: int, rewrap: Callable[[WrappedKey], bytes]) -> int:
         todo = [k for k in self._all() if master_of(k.wrapped) != key_id]
         todo = [k for k in todo if k.kind == todo[0].kind][:limit]
@@ -89,11 +104,87 @@ class FakeKeyStore:
         self._write({(kind, name): wrapped})
 
     def _write(self, boxes: Mapping[tuple[str, str], bytes]) -> None:
-        if any(self.known.get(master_of(box)) is KeyState.RETIRED for box in boxes.values()):
-            raise DatabaseUnavailable("wrapped by a retired master key")
+        usable = {UNNAMED, *(k for k, s in self.known.items() if s is not KeyState.RETIRED)}
+        if self.known and not {master_of(box) for box in boxes.values()} <= usable:
+            raise DatabaseUnavailable("not in use", code="master_key_not_in_use")
         self.boxes.update(boxes)
 
     def _all(self) -> list[WrappedKey]:
         return [
             WrappedKey(kind=kind, name=name, wrapped=box) for (kind, name), box in sorted(self.boxes.items())
         ]
+
+
+@dataclass
+class KeyDisk:
+    """What a key file holds, wherever it is read."""
+
+    contents: Contents
+    fault: ConfigError | None = None
+    turn: Any = field(default_factory=threading.Lock)
+
+
+@dataclass
+class FakeKeyFile:
+    """``ports.KeyFile`` in memory: a process's view of a ``KeyDisk``. It sees a change when it reloads."""
+
+    disk: KeyDisk
+    seen: Contents = field(init=False)
+    preferred: KeyId | None = None
+
+    def __post_init__(self) -> None:
+        self.seen = self.disk.contents
+
+    def where(self) -> str:
+        return "the fake key file"
+
+    def wrapping(self) -> MasterKey:
+        return self.seen.find(self.preferred) or self.seen.current
+
+    def find(self, key_id: KeyId) -> MasterKey | None:
+        return self.seen.find(key_id) or self.disk.contents.find(key_id)
+
+    def every(self) -> Sequence[MasterKey]:
+        return self.seen.every()
+
+    def current(self) -> KeyId:
+        return self.wrapping().key_id
+
+    def held(self) -> frozenset[KeyId]:
+        return frozenset(key.key_id for key in self.seen.every())
+
+    def prefer(self, key_id: KeyId) -> None:
+        self.preferred = key_id
+
+    def reload(self) -> None:
+        if self.disk.fault is not None:
+            raise self.disk.fault
+        self.seen = self.disk.contents
+
+    def pending(self) -> KeyId | None:
+        return self.seen.next.key_id if self.seen.next else None
+
+    def add_next(self, spent: frozenset[KeyId]) -> KeyId:
+        with self.disk.turn:
+            self.reload()
+            if self.pending() is None or self.pending() in spent:
+                self._write(self.seen.with_next(MasterKey(secrets.token_bytes(32))))
+            return self.pending() or KeyId("")
+
+    def promote(self, key_id: KeyId) -> None:
+        with self.disk.turn:
+            self.reload()
+            self._write(self.seen.promoted(self._own(key_id)))
+
+    def keep_only(self, key_id: KeyId) -> None:
+        with self.disk.turn:
+            self.reload()
+            self._write(self.seen.lone(self._own(key_id)))
+
+    def _own(self, key_id: KeyId) -> MasterKey:
+        if (key := self.seen.find(key_id)) is None:
+            raise ConfigError(f"does not hold {key_id}", code="master_key_missing")
+        return key
+
+    def _write(self, contents: Contents) -> None:
+        self.disk.contents = self.seen = contents

@@ -15,6 +15,8 @@ COMMANDS_ONLY = {
     "gateways_lack_the_key",
     "journal_in_use",
     "journal_of_another_gateway",
+    "key_file_changed",
+    "key_in_use",
     "rotation_under_way",
 }
 """Raised where no request leads."""
