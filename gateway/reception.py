@@ -15,7 +15,6 @@ from gateway.running_gateway import Gateway
 from gateway.security.keyring import KeyRing
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_keys import WrappedSiteKeys
-from gateway.security.wrapping import KeyWrapping
 from gateway.services.enrolment import Judge
 from gateway.services.keys import KeyWatch
 from gateway.services.witness import Record
@@ -71,13 +70,7 @@ async def reception(gateway: Gateway, keys: KeyRing) -> AsyncIterator[Reception]
             record=Record(gateway.journal, clock, sealer),
             clock=clock,
         )
-        watch = KeyWatch(
-            store=stores.master_keys,
-            keys=keys,
-            wrapping=KeyWrapping(keys),
-            gateway_id=site.gateway_id,
-            clock=clock,
-        )
+        watch = foundation.key_watch(site, stores, keys, clock)
         if site.api is None:
             yield Reception(gateway=gateway, ground=ground, watch=watch)
             return
@@ -103,7 +96,7 @@ def view_of(gateway: Gateway, watch: KeyWatch) -> View:
         cameras=lambda: gateway.cameras,
         database=lambda: gateway.database_up,
         roster=lambda: _roster(gateway),
-        keys=lambda: watch.fault,
+        keys=watch.health,
         journal_waits=gateway.journal.backlog,
     )
 

@@ -9,12 +9,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.routing import Answer, Call, Route
-from gateway.domain.accounts import Account, ApiKey, Role, Scope
+from gateway.domain.accounts import LOGIN, Account, ApiKey, Role, Scope
 from gateway.domain.staff import TEXT
 from gateway.services.accounts import LONGEST, SHORTEST, Accounts, ApiKeys
 
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
-Login = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}$")]
+Login = Annotated[str, Meta(pattern=LOGIN)]
 Label = Annotated[str, Meta(pattern=TEXT, min_length=1, max_length=200)]
 Roles = Annotated[list[Role], Meta(min_length=1, max_length=5)]
 Password = Annotated[str, Meta(min_length=SHORTEST, max_length=LONGEST)]
@@ -125,7 +125,7 @@ class AccountRoutes:
                 answer=AccountOut,
                 status=201,
                 creates=True,
-                errors=("login_taken", "weak_password", "bad_roles", "csrf"),
+                errors=("login_taken", "bad_login", "weak_password", "bad_roles", "csrf"),
                 **write,
             ),
             Route(

@@ -66,7 +66,10 @@ class OidcRoutes:
                 summary="Come back from the identity provider",
                 query=CallbackQuery,
                 produces="text/html",
-                errors=("no_such_provider", "provider_unavailable", "sign_in_refused", "login_taken"),
+                errors=(
+                    *("no_such_provider", "provider_unavailable", "sign_in_refused", "login_taken"),
+                    *("bad_login", "last_administrator"),
+                ),
                 **common,
             ),
         )

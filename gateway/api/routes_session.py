@@ -13,16 +13,19 @@ from gateway.api.problems import Refusal
 from gateway.api.routing import EVERY_ROLE, Answer, Call, Route
 from gateway.domain import tokens
 from gateway.domain.accounts import Role
-from gateway.services.signin import SignIn
+from gateway.services.signin import SignedIn, SignIn
 
 Code = Annotated[str, Meta(pattern="^[0-9]{6}$", description="Of the authenticator app.")]
+
+
+Password = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class SignInBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who, and how they prove it."""
 
     login: Annotated[str, Meta(min_length=1, max_length=200)]
-    password: Annotated[str, Meta(min_length=1, max_length=200)]
+    password: Password
     code: Code | None = None
 
 
@@ -34,6 +37,20 @@ class SessionOut(msgspec.Struct, frozen=True, kw_only=True):
     scopes: Sequence[str]
     csrf: str | None = None
     """For X-CSRF-Token with every change; null for API keys."""
+
+
+class ProofBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The caller once more: a session may be somebody else's by now."""
+
+    password: Password
+    code: Code | None = None
+    """Where signing in takes one."""
+
+
+class PasswordBody(ProofBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """And the password to come."""
+
+    new_password: Password
 
 
 class TotpOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +113,9 @@ class SessionRoutes:
                 path=self._path + "/totp",
                 handler=self.new_totp,
                 summary="A secret for an authenticator app",
+                body=ProofBody,
                 answer=TotpOut,
-                errors=("csrf", "not_an_account", "no_such_account"),
+                errors=("csrf", "sign_in_refused", "not_an_account", "no_such_account"),
                 **own,
             ),
             Route(
@@ -109,10 +127,36 @@ class SessionRoutes:
                 errors=("csrf", "code_refused", "not_an_account", "no_such_account"),
                 **own,
             ),
+            Route(
+                method="PUT",
+                path=self._path + "/password",
+                handler=self.change_password,
+                summary="A new password for the caller's own account",
+                description="Ends all its sessions and begins a new one.",
+                body=PasswordBody,
+                answer=SessionOut,
+                errors=("csrf", "sign_in_refused", "weak_password", "not_an_account", "no_such_account"),
+                **own,
+            ),
         )
 
     async def open_session(self, call: Call) -> Answer:
         """Sign in."""
+        self._count(call)
+        given: SignInBody = call.body
+        opened = await self.sign_in.sign_in(given.login, given.password, given.code, call.actor.address)
+        return _begun(call, opened)
+
+    async def change_password(self, call: Call) -> Answer:
+        """From now on another one."""
+        self._count(call)
+        given: PasswordBody = call.body
+        return _begun(
+            call,
+            await self.sign_in.change_password(call.actor, given.password, given.code, given.new_password),
+        )
+
+    def _count(self, call: Call) -> None:
         wait_s = self.tries.wait_s(call.actor.address)
         if wait_s:
             raise Refusal(
@@ -120,16 +164,6 @@ class SessionRoutes:
                 code="too_many_requests",
                 headers={"Retry-After": str(int(wait_s) + 1)},
             )
-        given: SignInBody = call.body
-        opened = await self.sign_in.sign_in(given.login, given.password, given.code, call.actor.address)
-        out = SessionOut(
-            id=f"account:{opened.account.account_id}",
-            roles=sorted(opened.account.roles),
-            scopes=[],
-            csrf=opened.csrf,
-        )
-        cookie = session_cookie(call, opened.token, int(opened.lasts.total_seconds()))
-        return Answer(body=out, headers={"Set-Cookie": cookie})
 
     async def read_session(self, call: Call) -> SessionOut:
         """Who is calling."""
@@ -148,13 +182,26 @@ class SessionRoutes:
 
     async def new_totp(self, call: Call) -> TotpOut:
         """A secret that is not in force yet."""
-        return TotpOut(uri=await self.sign_in.new_totp(call.actor))
+        self._count(call)
+        given: ProofBody = call.body
+        return TotpOut(uri=await self.sign_in.new_totp(call.actor, given.password, given.code))
 
     async def prove_totp(self, call: Call) -> Answer:
         """Put it in force."""
         given: TotpBody = call.body
         await self.sign_in.prove_totp(call.actor, given.code)
         return Answer()
+
+
+def _begun(call: Call, opened: SignedIn) -> Answer:
+    out = SessionOut(
+        id=f"account:{opened.account.account_id}",
+        roles=sorted(opened.account.roles),
+        scopes=[],
+        csrf=opened.csrf,
+    )
+    cookie = session_cookie(call, opened.token, int(opened.lasts.total_seconds()))
+    return Answer(body=out, headers={"Set-Cookie": cookie})
 
 
 def session_cookie(call: Call, token: str, max_age_s: int) -> str:

@@ -34,7 +34,15 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     413: ("too_large",),
     415: ("unsupported_media_type",),
     422: (
-        *("weak_password", "not_two_to_compare", "bad_consent", "bad_text", "not_csv", "no_staff_file"),
+        *(
+            "weak_password",
+            "bad_login",
+            "not_two_to_compare",
+            "bad_consent",
+            "bad_text",
+            "not_csv",
+            "no_staff_file",
+        ),
         *("bad_photo", "no_photo", "too_many_photos", "no_face", "two_faces", "background_face"),
         *("too_small", "too_blurred", "too_dark", "too_bright", "low_contrast", "uneven_light", "pose"),
         *("cut_off", "landmarks", "eyes_covered", "face_covered", "already_enrolled", "photos_disagree"),

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+LOGIN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}$"
+"""Of accounts made here; an identity provider may call people as it likes."""
+
 
 class Role(StrEnum):
     """What somebody may do; an account may have several."""
@@ -33,8 +36,8 @@ class Actor:
     """Of an API key: what of its roles it may use, as ``people:write``; empty means all of it."""
 
     def may(self, roles: frozenset[Role], scope: str) -> bool:
-        """Whether one of ``roles`` is held, and the key (if it is one) was given ``scope``."""
-        return bool(self.roles & roles) and (not self.scopes or scope in self.scopes)
+        """Whether one of ``roles`` is held, and a key was given ``scope``; every key may where that is empty."""
+        return bool(self.roles & roles) and (not scope or not self.scopes or scope in self.scopes)
 
 
 class Scope(StrEnum):

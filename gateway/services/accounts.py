@@ -1,14 +1,16 @@
 """Accounts and API keys: who may call, decided by administrators and on record."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
 from gateway.domain import tokens
-from gateway.domain.accounts import Account, Actor, ApiKey, Role, Scope
+from gateway.domain.accounts import LOGIN, Account, Actor, ApiKey, Role, Scope
 from gateway.domain.errors import InvalidInput, Rejected
 from gateway.domain.events import Json
+from gateway.domain.staff import TEXT
 from gateway.ports import Clock
 from gateway.ports.accounts import AccountStore, AccountTold, ApiKeyStore, Passwords
 from gateway.services.witness import Acted
@@ -47,7 +49,11 @@ class Accounts:
         password: str | None,
         subject: str | None = None,
     ) -> Account:
-        """Raises InvalidInput (code "weak_password", "bad_roles"), Rejected (code "login_taken")."""
+        """Add one; ``subject`` is of somebody for whom an identity provider vouches.
+
+        Raises InvalidInput (code "bad_login", "weak_password", "bad_roles"), Rejected (code "login_taken").
+        """
+        _check_names(login, name, external=subject is not None)
         if not roles:
             raise InvalidInput("roles: name at least one", code="bad_roles")
         now = self.clock.now()
@@ -105,6 +111,19 @@ class Accounts:
             await self.acted(actor, action, target=target, before=_facts(before), after=_facts(after))
 
         return told
+
+
+def _check_names(login: str, name: str, *, external: bool) -> None:
+    """Raises InvalidInput (code "bad_login")."""
+    if not re.fullmatch(TEXT if external else LOGIN, login) or not 0 < len(login) <= LONGEST:
+        raise InvalidInput(
+            "login: 1 to 200 letters, digits, or . _ @ + -, beginning with a letter or digit",
+            code="bad_login",
+        )
+    if not re.fullmatch(TEXT, name) or not 0 < len(name) <= LONGEST:
+        raise InvalidInput(
+            "name: 1 to 200 characters without line breaks or other controls", code="bad_login"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,18 @@ class SignIn:
 
     async def sign_in(self, login: str, password: str, code: str | None, address: str) -> SignedIn:
         """Raises Rejected (code "sign_in_refused") whatever is wrong; on record either way."""
+        return await self.open(await self._proven(login, password, code, address), address)
+
+    async def change_password(self, actor: Actor, password: str, code: str | None, new: str) -> SignedIn:
+        """Give the caller's own account a new password; all its sessions end, and a new one begins.
+
+        Raises Rejected (code "sign_in_refused"), InvalidInput (code "weak_password", "not_an_account").
+        """
+        account = await self._proven((await self._own(actor)).login, password, code, actor.address)
+        changed = await self.directory.change(actor, account.account_id, password=new)
+        return await self.open(changed, actor.address)
+
+    async def _proven(self, login: str, password: str, code: str | None, address: str) -> Account:
         attempt = await self.accounts.begin(login)
         right, new_hash = await self.passwords.check(attempt.password_hash if attempt else None, password)
         if attempt is None or not right or attempt.locked:
@@ -53,7 +65,7 @@ class SignIn:
             attempt.account.account_id, totp_step=step, password_hash=new_hash
         ):
             await self._refused(attempt, address)
-        return await self.open(attempt.account, address)
+        return attempt.account
 
     async def open(self, account: Account, address: str) -> SignedIn:
         """Begin a session for somebody who has proven who they are. A new token each time."""
@@ -124,9 +136,12 @@ class SignIn:
             return None
         return Actor(id=f"key:{key.key_id}", roles=key.roles, scopes=key.scopes, address=address)
 
-    async def new_totp(self, actor: Actor) -> str:
-        """A secret for the caller's own account, as a URI for an authenticator app; not in force yet."""
-        account = await self._own(actor)
+    async def new_totp(self, actor: Actor, password: str, code: str | None) -> str:
+        """A secret for the caller's own account, as a URI for an authenticator app; not in force yet.
+
+        A session alone, which may be stolen, is not enough. Raises Rejected (code "sign_in_refused").
+        """
+        account = await self._proven((await self._own(actor)).login, password, code, actor.address)
         secret = self.codes.new_secret()
         await self.accounts.pend_totp(account.account_id, await self.sealer.seal(_PURPOSE, secret))
         return self.codes.uri(secret, account.login)
@@ -155,7 +170,12 @@ class SignIn:
             raise InvalidInput(
                 "this is for people who are signed in, not for API keys", code="not_an_account"
             )
-        return await self.accounts.account(account_id)
+        account = await self.accounts.account(account_id)
+        if account.external:
+            raise InvalidInput(
+                "the identity provider looks after password and codes of this account", code="not_an_account"
+            )
+        return account
 
     async def _step(self, attempt: Attempt, code: str | None, address: str) -> int | None:
         """The time step of a right and unused code; None where none is asked for."""

@@ -75,7 +75,7 @@ def view() -> View:
         cameras=dict,
         database=lambda: True,
         roster=lambda: "version 1",
-        keys=str,
+        keys=lambda: "right",
         journal_waits=_nothing_waits,
     )
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from gateway.api.catalogue import Services
 from gateway.domain.accounts import Actor, Role
+from gateway.domain.errors import InvalidInput
 from gateway.storage.pool import Database
 from tests.fakes.office import OfficeRig, office_rig
 
@@ -134,7 +135,8 @@ async def test_one_address_may_not_try_for_ever(office: OfficeRig):
 
 async def totp_of(office: OfficeRig) -> tuple[TOTP, dict[str, str]]:
     csrf = {"X-CSRF-Token": (await (await office.client.get(SESSION)).json())["csrf"]}
-    uri = (await (await office.client.post(f"{SESSION}/totp", headers=csrf)).json())["uri"]
+    proof = {"json": {"password": PASSWORD}, "headers": csrf}
+    uri = (await (await office.client.post(f"{SESSION}/totp", **proof)).json())["uri"]
     secret = parse_qs(urlparse(uri).query)["secret"][0]
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))
     return TOTP(key, 6, SHA1(), 30), csrf  # noqa: S303  # what authenticator apps speak
@@ -159,6 +161,47 @@ async def test_a_one_time_code_works_once_and_a_password_alone_no_more(office: O
     async with office.office.ground.stores.database.connection() as db:
         row = await db.fetchrow("SELECT * FROM accounts")
     assert totp.generate(now) not in bytes(row["totp_sealed"])
+
+
+async def test_a_stolen_session_changes_neither_password_nor_codes(office: OfficeRig, services: Services):
+    await account(services)
+    await sign_in(office)
+    totp, csrf = await totp_of(office)
+    wrong = {"json": {"password": "not " + PASSWORD}, "headers": csrf}
+    assert (await office.client.post(f"{SESSION}/totp", **wrong)).status == 401
+    new = {"json": {"password": "not it", "new_password": "quite another phrase"}, "headers": csrf}
+    assert (await office.client.put(f"{SESSION}/password", **new)).status == 401
+    now = int(datetime.now(UTC).timestamp())
+    code = {"code": totp.generate(now - 30).decode()}
+    assert (await office.client.put(f"{SESSION}/totp", json=code, headers=csrf)).status == 204
+    alone = {"json": {"password": PASSWORD}, "headers": csrf}
+    assert (await office.client.post(f"{SESSION}/totp", **alone)).status == 401, "another secret takes a code"
+
+
+async def test_people_change_their_own_password_and_their_other_sessions_end(
+    office: OfficeRig, services: Services
+):
+    who = await account(services)
+    other = await services.sign_in.open(await services.accounts.get(who), "127.0.0.1")
+    csrf = {"X-CSRF-Token": (await (await sign_in(office)).json())["csrf"]}
+    weak = {"password": PASSWORD, "new_password": "short"}
+    assert (await office.client.put(f"{SESSION}/password", json=weak, headers=csrf)).status == 422
+    good = {"password": PASSWORD, "new_password": "quite another phrase"}
+    changed = await office.client.put(f"{SESSION}/password", json=good, headers=csrf)
+    assert (changed.status, (await changed.json())["id"]) == (200, f"account:{who}")
+    assert await services.sign_in.by_session(other.token, "127.0.0.1") is None
+    assert (await office.client.get(SESSION)).status == 200, "the answer began a new one"
+    assert (await sign_in(office)).status == 401
+    written = b"".join(c for _, c in office.journal.events)
+    assert b"account.password" in written
+    assert b"another phrase" not in written
+
+
+@pytest.mark.parametrize("login", ["", " ", "a b", "a/b", "-a", "x" * 201, "a\n", "a\u202e"])
+async def test_a_login_that_nobody_can_type_is_refused(services: Services, login: str):
+    with pytest.raises(InvalidInput) as refused:
+        await account(services, login)
+    assert refused.value.code == "bad_login"
 
 
 async def test_sessions_end_with_the_password_the_rights_or_the_account(

@@ -130,7 +130,8 @@ async def test_every_rule_runs_with_its_days_until_nothing_is_left():
     rig.store.unused, rig.store.old, rig.store.left[:] = [ENDED], [ENDED], [WHO, OTHER]
     await rig.retention.tidy()
     assert rig.store.asked == [
-        "answers", *["expired"] * 3, "limit 1", *["unused 2"] * 2, *["photographs 3"] * 2, *["gone 4"] * 3, "receipts 5",
+        "answers", *["expired"] * 3, "limit 1", *["unused 2"] * 2, *["photographs 3"] * 2,
+        *["gone 4"] * 3, "receipts 5",
     ]  # fmt: skip
     assert rig.said == [
         ("consent.expire", WHO), ("consent.expire", WHO), ("consent.limit", None), ("templates.unused", WHO),
