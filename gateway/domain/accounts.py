@@ -36,7 +36,7 @@ class Actor:
     """Of an API key: what of its roles it may use, as ``people:write``; empty means all of it."""
 
     def may(self, roles: frozenset[Role], scope: str) -> bool:
-        """Whether one of ``roles`` is held, and a key was given ``scope``; every key may where that is empty."""
+        """Whether one of ``roles`` is held, and a key was given ``scope``; an empty one every key has."""
         return bool(self.roles & roles) and (not scope or not self.scopes or scope in self.scopes)
 
 
