@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import json
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -60,8 +61,13 @@ def pem(public: bytes) -> str:
 
 
 def read_public(text: bytes) -> bytes:
-    """A public key from PEM, or from the base64 of its 32 bytes. Raises InvalidInput (code "bad_key")."""
+    """A public key from PEM, from the base64 of its 32 bytes, or from what the API answers with it.
+
+    Raises InvalidInput (code "bad_key").
+    """
     try:
+        if text.lstrip().startswith(b"{"):
+            text = str(json.loads(text)["public_key"]).encode()
         if b"-----BEGIN" in text:
             key = load_pem_public_key(text)
             if isinstance(key, Ed25519PublicKey):
@@ -70,7 +76,7 @@ def read_public(text: bytes) -> bytes:
             raw = base64.b64decode(text.strip(), validate=True)
             if len(raw) == _LENGTH:
                 return raw
-    except (ValueError, binascii.Error):
+    except (ValueError, KeyError, TypeError, binascii.Error):
         pass
     raise InvalidInput(
         "the key is no Ed25519 public key; give the PEM file or the base64 that the site publishes at "

@@ -157,8 +157,13 @@ class ApiKeys:
             raise InvalidInput(f"scopes: {', '.join(sorted(unknown))} is none of {known}", code="bad_scope")
         if not roles:
             raise InvalidInput("roles: name at least one", code="bad_roles")
-        if not roles <= actor.roles:
+        if not roles <= actor.roles and Role.ADMINISTRATOR not in actor.roles:
             raise Rejected("a key may have no role that its maker lacks", code="beyond_own_rights")
+        if actor.scopes and not (scopes and scopes <= actor.scopes):
+            raise Rejected(
+                "a key made with a key may have no scope that one lacks; name its scopes",
+                code="beyond_own_rights",
+            )
         token = tokens.new(tokens.KEY)
         digest = tokens.digest(token, tokens.KEY)
         key = ApiKey(

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from gateway.api.catalogue import Services
 from gateway.domain.accounts import Actor, Role
-from gateway.domain.errors import InvalidInput
+from gateway.domain.errors import InvalidInput, Rejected
 from gateway.storage.pool import Database
 from tests.fakes.office import OfficeRig, office_rig
 
@@ -328,3 +328,17 @@ async def test_every_change_of_rights_is_on_record_with_before_and_after(
     assert (await services.accounts.get(who)).roles == {Role.GUARD}
     opened = await sign_in(office, "root")
     assert opened.status == 503
+
+
+async def test_a_key_makes_no_wider_key_and_an_administrator_any(office: OfficeRig, services: Services):
+    office_key, narrow = frozenset({Role.ADMINISTRATOR}), frozenset({"accounts:write", "people:read"})
+    person, key = Actor(id="account:1", roles=office_key), Actor(id="key:1", roles=office_key, scopes=narrow)
+    new = {"name": "k", "roles": frozenset({Role.HR}), "expires_at": None}
+    assert (await services.keys.create(person, scopes=frozenset(), **new))[0].roles == {Role.HR}
+    assert (await services.keys.create(key, scopes=frozenset({"people:read"}), **new))[0].scopes
+    for scopes in (frozenset(), frozenset({"people:write"})):
+        with pytest.raises(Rejected) as refused:
+            await services.keys.create(key, scopes=scopes, **new)
+        assert refused.value.code == "beyond_own_rights"
+    with pytest.raises(Rejected):
+        await services.keys.create(Actor(id="account:2", roles=frozenset({Role.GUARD})), scopes=narrow, **new)
