@@ -175,7 +175,7 @@ def _say(record: ImportRecord, lines: Sequence[LineResult]) -> None:
     if len(refused) > _SHOWN:
         click.echo(f"… and {len(refused) - _SHOWN} more; --report FILE has them all")
     counts = ", ".join(f"{record.counts.get(s, 0)} {s.value}" for s in LineState)
-    what = "dry run, nothing written" if record.dry_run else "import"
+    what = "dry run (nothing was written)" if record.dry_run else "import"
     click.echo(f"{what} {record.state.value}: {counts}")
     if record.why:
         click.echo(f"{record.why} [{record.code}]")

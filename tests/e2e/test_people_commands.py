@@ -43,7 +43,7 @@ def test_people_are_imported_exported_and_imported_again(state: Path, collins: P
     words = ("people", "import", str(staff), str(photos), "--config", str(config))
 
     dry = facegate(*words, "--dry-run", expect=1).stdout
-    assert "dry run, nothing written done: 3 created" in dry
+    assert "dry run (nothing was written) done: 3 created" in dry
     real = facegate(*words, "--report", str(report), expect=1)
     assert "import done: 3 created" in real.stdout
     assert "Eve" not in real.stdout + real.stderr

@@ -136,6 +136,7 @@ async def test_an_erasure_returns_a_receipt_that_holds_without_the_site(rig: Pri
     rig.signed_in = True
     statement, signature, stated = taken_apart(receipt)
     assert holds(read_public(published["public_key"].encode()), statement, signature)
+    assert holds(read_public(json.dumps(published).encode()), statement, signature)
     assert (stated["person"], stated["by"], stated["key"]) == (who, "account:1", published["key"])
     assert stated["destroyed"]["templates"] == stated["destroyed"]["photographs"] == 1
     for path in ("", "/consents", "/export"):
