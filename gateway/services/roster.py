@@ -51,6 +51,7 @@ def open_roster(
             status=row.status,
             consented=row.consented,
             access_points=row.access_points,
+            consent_until=row.consent_until,
         )
         templates[row.person_id] = _open_templates(row, sealer, model_id)
     return Roster(version=version, checked_ns=now_ns, people=people, gallery=Gallery.of(model_id, templates))
