@@ -1,7 +1,9 @@
 """Employees, consents and sealed templates in Postgres."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
 import asyncpg
@@ -12,16 +14,22 @@ from gateway.domain.ids import AccessPointId, ModelId, PersonId
 from gateway.domain.people import PersonStatus
 from gateway.ports import ChangeWitness
 from gateway.storage.photographs import put_photographs
-from gateway.storage.pool import Database
+from gateway.storage.pool import Connection, Database
 from gateway.storage.templates import put_templates
 
 _PEOPLE = """
 SELECT p.person_id, p.number, p.name, p.status, p.wrapped_key,
-       consent_in_force(p.person_id) AS consented,
-       ARRAY(SELECT DISTINCT a.access_point_id FROM person_profiles pp
-             JOIN profile_access_points a USING (profile) WHERE pp.person_id = p.person_id) AS points
-FROM people p ORDER BY p.person_id
+       c.person_id IS NOT NULL AS consented, c.until, held.profiles
+FROM people p
+LEFT JOIN (SELECT person_id, CASE WHEN bool_or(expires_at IS NULL) THEN NULL ELSE max(expires_at) END AS until
+           FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL
+               AND (expires_at IS NULL OR expires_at > now()) GROUP BY person_id) c USING (person_id)
+LEFT JOIN (SELECT person_id, array_agg(profile) AS profiles
+           FROM person_profiles GROUP BY person_id) held USING (person_id)
+ORDER BY p.person_id
 """
+"""Says of everyone at once what ``consent_in_force`` says of one: ten thousand calls of it take too long."""
+_PIECE = 500
 _LOCK_ROSTER = "SELECT version FROM roster_version FOR UPDATE"
 
 
@@ -48,17 +56,15 @@ class PostgresPeople:
             db.transaction(isolation="repeatable_read", readonly=True),
         ):
             version = int(await db.fetchval("SELECT version FROM roster_version"))
-            people = await db.fetch(_PEOPLE)
-            rows = await db.fetch(
+            people = await _in_pieces(db, _PEOPLE)
+            points = await db.fetch("SELECT profile, access_point_id FROM profile_access_points")
+            rows = await _in_pieces(
+                db,
                 "SELECT person_id, sealed, quality FROM templates WHERE model_id = $1 ORDER BY template_id",
                 model_id,
             )
-        templates: dict[UUID, list[SealedTemplate]] = {}
-        for row in rows:
-            templates.setdefault(row["person_id"], []).append(
-                SealedTemplate(model_id=model_id, sealed=row["sealed"], quality=row["quality"])
-            )
-        return version, [_person(row, templates.get(row["person_id"], [])) for row in people]
+        # With ten thousand people this takes a while that no door should wait for.
+        return version, await asyncio.to_thread(_everyone, people, rows, points, model_id)
 
     async def enrol(
         self,
@@ -176,14 +182,50 @@ async def _put_person(
         raise Rejected("the roster changed meanwhile", code="roster_changed")
 
 
-def _person(row: asyncpg.Record, templates: Sequence[SealedTemplate]) -> StoredPerson:
+async def _in_pieces(db: Connection, query: str, *given: object) -> Sequence[asyncpg.Record]:
+    """All rows, decoded a few at a time: ten thousand at once hold the loop up for most of 0.1 s."""
+    cursor, rows = await db.cursor(query, *given), list[asyncpg.Record]()
+    while piece := await cursor.fetch(_PIECE):
+        rows += piece
+    return rows
+
+
+def _everyone(
+    people: Sequence[asyncpg.Record],
+    rows: Sequence[asyncpg.Record],
+    points: Sequence[asyncpg.Record],
+    model_id: ModelId,
+) -> Sequence[StoredPerson]:
+    templates: dict[UUID, list[SealedTemplate]] = {}
+    for row in rows:
+        templates.setdefault(row["person_id"], []).append(
+            SealedTemplate(model_id=model_id, sealed=row["sealed"], quality=row["quality"])
+        )
+    by_profile: dict[str, set[AccessPointId]] = {}
+    for row in points:
+        by_profile.setdefault(row["profile"], set()).add(AccessPointId(row["access_point_id"]))
+
+    @cache  # thousands hold the same few profiles
+    def reached(profiles: tuple[str, ...]) -> frozenset[AccessPointId]:
+        return frozenset().union(*(by_profile.get(p, set()) for p in profiles))
+
+    return [
+        _person(row, reached(tuple(sorted(row["profiles"] or ()))), templates.get(row["person_id"], []))
+        for row in people
+    ]
+
+
+def _person(
+    row: asyncpg.Record, points: frozenset[AccessPointId], templates: Sequence[SealedTemplate]
+) -> StoredPerson:
     return StoredPerson(
         person_id=PersonId(str(row["person_id"])),
         number=row["number"],
         name=row["name"],
         status=PersonStatus(row["status"]),
         consented=row["consented"],
-        access_points=frozenset(AccessPointId(p) for p in row["points"]),
+        access_points=points,
         wrapped_key=row["wrapped_key"],
         templates=templates,
+        consent_until=row["until"],
     )
