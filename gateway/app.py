@@ -18,6 +18,7 @@ from gateway.domain.sightings import CameraReport, CameraState, Sighting
 from gateway.doors import Doors
 from gateway.eyes import Behind, Eyes, Listeners
 from gateway.portals import Portals
+from gateway.roster_desk import RosterDesk
 from gateway.services.forwarder import Forwarder
 from gateway.services.roster import RosterSync
 from gateway.settings import Site
@@ -182,14 +183,16 @@ async def running(
         stack.push_async_callback(stores.close)
         sealer = await foundation.sealer(site, stores)
         model_id = models.manifest(folder).of("embedder").model_id
+        recorder = Recorder(journal, clock)
+        desk = RosterDesk(site=site, stores=stores, sealer=sealer, model_id=model_id, clock=clock)
         gateway = Gateway(
             site=site,
             watch=watch or Watch(),
             journal=journal,
             stores=stores,
-            roster=RosterSync(stores.people, sealer, model_id, clock),
+            roster=desk.sync(recorder.note),
             forwarder=Forwarder(journal, stores.events),
-            recorder=Recorder(journal, clock),
+            recorder=recorder,
             doors=doors,
         )
         _compose(gateway, folder, clock)

@@ -154,7 +154,9 @@ def test_a_consent_counts_up_to_the_moment_of_its_end_whenever_the_roster_was_re
 def test_the_end_of_a_consent_is_a_moment_whatever_zone_it_is_written_in():
     until = NOON.astimezone(timezone(timedelta(hours=9)))
     assert outcome(roster=roster(person(0, consent_until=until))).reason is DenyReason.NO_CONSENT
-    assert isinstance(outcome(roster=roster(person(0, consent_until=until)), now=NOON - SECOND_OF_WALL), Grant)
+    assert isinstance(
+        outcome(roster=roster(person(0, consent_until=until)), now=NOON - SECOND_OF_WALL), Grant
+    )
 
 
 def test_a_withdrawn_consent_is_none_however_long_it_would_have_lasted():
