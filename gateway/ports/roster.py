@@ -1,4 +1,4 @@
-"""How a gateway follows the people: news of changes, and the sealed copy it starts from without a database."""
+"""How a gateway follows the people: news of changes, and the sealed copy for a start without the database."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""``ports.RosterNews`` by LISTEN: one connection of its own, which hears of every change as it is committed."""
+"""``ports.RosterNews`` by LISTEN: a connection of its own, which hears of every change as it is committed."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ PULSE_S = 3.0
 
 @dataclass(slots=True)
 class PostgresRosterNews:
-    """Behind a pooler that shares connections between transactions LISTEN hears nothing: then the poll follows."""
+    """Behind a pooler that lends connections by the transaction LISTEN hears nothing: the poll follows."""
 
     url: Callable[[], Awaitable[str]]
     pulse_s: float = PULSE_S

@@ -33,8 +33,8 @@ def kept(version: int = 7, people: int = 2, confirmed_at: datetime = MORNING) ->
                 status=PersonStatus.SUSPENDED if i else PersonStatus.ACTIVE,
                 consented=True,
                 access_points=frozenset({AccessPointId("main"), AccessPointId("gate")}),
-                wrapped_key=bytes([2, i]),
-                templates=[SealedTemplate(model_id=MODEL, sealed=bytes([i]) * 541, quality=0.5)],
+                wrapped_key=bytes([2, i % 256]),
+                templates=[SealedTemplate(model_id=MODEL, sealed=bytes([i % 256]) * 541, quality=0.5)],
                 consent_until=MORNING + timedelta(days=i) if i else None,
             )
             for i in range(people)

@@ -1,6 +1,5 @@
 """The sealed roster on disk: what is not ours, not whole or not now is never believed."""
 
-import os
 import random
 import stat
 from dataclasses import dataclass
@@ -107,6 +106,10 @@ def test_a_people_box_is_no_stamp(written: Path) -> None:
     assert copy(written).read().confirmed_at == MORNING
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def _flipped(whole: bytes, at: int) -> bytes:
     at %= len(whole)
     return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
@@ -127,7 +130,7 @@ def test_a_full_disk_leaves_what_was_there_and_no_half_of_another(
         copy(written).write(kept(version=8))
     monkeypatch.undo()
     assert copy(written).read().version == 7
-    assert sorted(os.listdir(written)) == [NAME, STAMP]
+    assert _names(written) == [NAME, STAMP]
 
 
 def test_what_killed_writers_left_goes_with_the_next_writing_and_with_a_removal(written: Path) -> None:
@@ -136,10 +139,10 @@ def test_what_killed_writers_left_goes_with_the_next_writing_and_with_a_removal(
     file = copy(written)
     file.write(kept(version=8))
     file.confirm(MORNING + timedelta(hours=1))
-    assert sorted(os.listdir(written)) == [NAME, STAMP]
+    assert _names(written) == [NAME, STAMP]
     (written / f".{NAME}.0a1b2c3d").write_bytes(b"half")
     file.remove()
-    assert os.listdir(written) == []
+    assert _names(written) == []
 
 
 def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The roster in memory: it follows the database at once, one load at a time, and stands in honestly without it."""
+"""The roster in memory: it follows the database at once, one load at a time, and says whose word it is."""
 
 import asyncio
 import contextlib
@@ -220,7 +220,8 @@ async def test_a_burst_of_news_is_one_load_at_a_time_and_one_after(rig: Rig) -> 
         for i in range(2000):  # while the load is under way
             rig.change(WHO, name=f"{i}")
             rig.news.tell()
-            await asyncio.sleep(0) if i % 100 else None
+            if i % 100 == 0:
+                await asyncio.sleep(0)
         rig.store.hold.set()
         await until(lambda: rig.sync.current().people[WHO].name == "1999")
         await asyncio.sleep(0.05)
@@ -463,6 +464,6 @@ async def test_without_a_copy_a_start_without_the_database_waits_for_it(rig: Rig
         assert rig.told == []
         rig.store.away = False
         await until(rig.sync.current)
+    rig.store.away = True
     with pytest.raises(DatabaseUnavailable):
-        rig.store.away = True
         await rig.sync.refresh()
