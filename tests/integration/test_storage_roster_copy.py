@@ -1,4 +1,4 @@
-"""The sealed roster, with what a fake cannot show: a writer killed at any instant, a database that is gone."""
+"""The sealed roster, with what a fake cannot show: writers killed at any instant, a database that is gone."""
 
 import asyncio
 import contextlib
