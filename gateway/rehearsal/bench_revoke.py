@@ -1,4 +1,4 @@
-"""``facegate bench revoke``: how long somebody who was suspended still passes, at two gateways on one database."""
+"""``facegate bench revoke``: how long a suspended person still passes, at two gateways on one database."""
 
 import asyncio
 import multiprocessing

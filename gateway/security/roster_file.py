@@ -1,7 +1,7 @@
 """``ports.RosterCopy``: the roster sealed in two files of the state folder.
 
 ``roster.sealed`` is ``magic || length of the wrapped key (2) || wrapped key || box``; the box (AES-256-GCM)
-holds MessagePack. Its key is made anew for every writing and wrapped by the master key, for this gateway alone.
+holds MessagePack. Its key is made anew for every writing, and wrapped by the master key for this gateway.
 ``roster.stamp`` is a box under the same key with the time of the last confirmation, so that noting the time
 does not mean writing megabytes every minute. A stamp of another writing does not open, and does not count.
 """

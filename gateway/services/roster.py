@@ -109,8 +109,10 @@ class RosterSync:
                 await self._look()
 
     async def _load(self, asked: datetime, asked_ns: int) -> Roster:
-        version, stored = await self.store.load(self.model_id)
         before = self._opened
+        # Only of this database as it was a moment ago: another's marks mean nothing.
+        known = before.rows if before and self.source is Source.DATABASE else None
+        version, stored = await self.store.load(self.model_id, known)
         self._opened = await asyncio.to_thread(
             open_after, before, version, stored, self.sealer, self.model_id, asked_ns
         )

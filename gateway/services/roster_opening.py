@@ -1,6 +1,6 @@
 """From stored people to a roster: opens what is sealed, and only what was not open before."""
 
-import hashlib
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,13 +35,17 @@ def from_bytes(plain: bytes, dimensions: int | None = None) -> Embedding:
     return freeze(embedding)
 
 
+Opening = tuple[Embedding | None, ...]
+"""One a template; None for what does not open."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A roster, with what the next one can take over from it."""
 
     roster: Roster
-    templates: Mapping[bytes, Embedding] = field(repr=False)
-    """Open ones by the digest of person, wrapped key and sealed bytes, in the gallery's order."""
+    rows: Mapping[PersonId, StoredPerson] = field(repr=False)
+    templates: Mapping[PersonId, Opening] = field(repr=False)
 
 
 def open_roster(
@@ -59,28 +63,38 @@ def open_after(
     model_id: ModelId,
     now_ns: int,
 ) -> Opened:
-    """As ``open_roster``, taking over what ``before`` has open already. Blocking."""
-    if before is not None and before.roster.gallery.model_id != model_id:
-        before = None
-    known = before.templates if before else {}
-    opened: dict[bytes, Embedding] = {}
-    by_person: dict[PersonId, list[Embedding]] = {}
+    """As ``open_roster``, taking over what ``before`` has open of the same bytes. Blocking."""
+    if before is None or before.roster.gallery.model_id != model_id:
+        before = _nothing(model_id)
+    people: dict[PersonId, Person] = {}
+    opened: dict[PersonId, Opening] = {}
     for row in stored:
-        mine = by_person.setdefault(row.person_id, [])
-        for template in row.templates:
-            name = _digest(row, template)
-            embedding = known.get(name)
-            if embedding is None:
-                embedding = _open(row, template, sealer, model_id)
-            if embedding is not None:
-                opened[name] = embedding
-                mine.append(embedding)
+        who = row.person_id
+        was, had = before.rows.get(who), before.templates.get(who, ())
+        if was is row and all(e is not None for e in had):
+            people[who], opened[who] = before.roster.people[who], had
+        else:
+            people[who], opened[who] = _person(row), _open_all(row, was, had, sealer, model_id)
     # Most changes touch no template: then the matrix stays, and nothing of it is copied.
-    same = before is not None and list(known) == list(opened)
-    gallery = before.roster.gallery if before and same else Gallery.of(model_id, by_person)
-    people = {row.person_id: _person(row) for row in stored}
+    gallery = before.roster.gallery
+    if not _same(before.templates, opened):
+        found = {who: [e for e in mine if e is not None] for who, mine in opened.items()}
+        gallery = Gallery.of(model_id, found)
     roster = Roster(version=version, checked_ns=now_ns, people=people, gallery=gallery)
-    return Opened(roster=roster, templates=opened)
+    return Opened(roster=roster, rows={row.person_id: row for row in stored}, templates=opened)
+
+
+def _nothing(model_id: ModelId) -> Opened:
+    roster = Roster(version=0, checked_ns=0, people={}, gallery=Gallery.of(model_id, {}))
+    return Opened(roster=roster, rows={}, templates={})
+
+
+def _same(before: Mapping[PersonId, Opening], now: Mapping[PersonId, Opening]) -> bool:
+    """Whether the same people have the very same embeddings, in the same order."""
+    return list(before) == list(now) and all(
+        a is b or (len(a) == len(b) and all(map(operator.is_, a, b)))
+        for a, b in zip(before.values(), now.values(), strict=True)
+    )
 
 
 def _person(row: StoredPerson) -> Person:
@@ -95,9 +109,18 @@ def _person(row: StoredPerson) -> Person:
     )
 
 
-def _digest(row: StoredPerson, template: SealedTemplate) -> bytes:
-    head = f"{row.person_id} {len(row.wrapped_key)} ".encode()
-    return hashlib.sha256(b"".join((head, row.wrapped_key, template.sealed))).digest()
+def _open_all(
+    row: StoredPerson, was: StoredPerson | None, had: Opening, sealer: Sealer, model_id: ModelId
+) -> Opening:
+    known: dict[bytes, Embedding | None] = {}
+    if was is not None and was.wrapped_key == row.wrapped_key:
+        known = {t.sealed: e for t, e in zip(was.templates, had, strict=True)}
+
+    def opening(template: SealedTemplate) -> Embedding | None:
+        before = known.get(template.sealed)
+        return _open(row, template, sealer, model_id) if before is None else before
+
+    return tuple(opening(template) for template in row.templates)
 
 
 def _open(row: StoredPerson, template: SealedTemplate, sealer: Sealer, model_id: ModelId) -> Embedding | None:

@@ -1,7 +1,7 @@
 """Employees, consents and sealed templates in Postgres."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
@@ -17,18 +17,34 @@ from gateway.storage.photographs import put_photographs
 from gateway.storage.pool import Connection, Database
 from gateway.storage.templates import put_templates
 
-_PEOPLE = """
-SELECT p.person_id, p.number, p.name, p.status, p.wrapped_key,
-       c.person_id IS NOT NULL AS consented, c.until, held.profiles
+_FACTS = """
 FROM people p
 LEFT JOIN (SELECT person_id, CASE WHEN bool_or(expires_at IS NULL) THEN NULL ELSE max(expires_at) END AS until
            FROM consents WHERE withdrawn_at IS NULL AND ended_at IS NULL
                AND (expires_at IS NULL OR expires_at > now()) GROUP BY person_id) c USING (person_id)
-LEFT JOIN (SELECT person_id, array_agg(profile) AS profiles
-           FROM person_profiles GROUP BY person_id) held USING (person_id)
-ORDER BY p.person_id
+LEFT JOIN (SELECT person_id, string_agg(points, E'\\x1f' ORDER BY profile) AS points
+           FROM person_profiles JOIN (
+               SELECT profile, string_agg(access_point_id, E'\\x1f' ORDER BY access_point_id) AS points
+               FROM profile_access_points GROUP BY profile) x USING (profile)
+           GROUP BY person_id) held USING (person_id)
 """
 """Says of everyone at once what ``consent_in_force`` says of one: ten thousand calls of it take too long."""
+_MARKS = f"""
+SELECT p.person_id::text, ROW(p.xmin, c.person_id, c.until, held.points, t.rows)::text AS mark {_FACTS}
+LEFT JOIN (SELECT person_id, string_agg(template_id || ' ' || xmin, ' ' ORDER BY template_id) AS rows
+           FROM templates WHERE model_id = $1 GROUP BY person_id) t USING (person_id)
+ORDER BY p.person_id
+"""  # noqa: S608  # our own words
+"""A row that was written again has another xmin: the number of the transaction that wrote it."""
+_PEOPLE = f"""
+SELECT p.person_id::text, p.number, p.name, p.status, p.wrapped_key,
+       c.person_id IS NOT NULL AS consented, c.until, held.points
+{_FACTS} WHERE p.person_id = ANY($1::uuid[])
+"""
+_TEMPLATES = """
+SELECT person_id::text, sealed, quality FROM templates
+WHERE model_id = $1 AND person_id = ANY($2::uuid[]) ORDER BY template_id
+"""
 _PIECE = 500
 _LOCK_ROSTER = "SELECT version FROM roster_version FOR UPDATE"
 
@@ -49,22 +65,26 @@ class PostgresPeople:
         async with self.database.connection() as db:
             return int(await db.fetchval("SELECT count(*) FROM people"))
 
-    async def load(self, model_id: ModelId) -> tuple[int, Sequence[StoredPerson]]:
-        """Everyone with the templates of one model, as of one version."""
+    async def load(
+        self, model_id: ModelId, known: Mapping[PersonId, StoredPerson] | None = None
+    ) -> tuple[int, Sequence[StoredPerson]]:
+        """Everyone with the templates of one model, as of one version; see ``ports.PeopleStore``."""
         async with (
             self.database.connection() as db,
             db.transaction(isolation="repeatable_read", readonly=True),
         ):
             version = int(await db.fetchval("SELECT version FROM roster_version"))
-            people = await _in_pieces(db, _PEOPLE)
-            points = await db.fetch("SELECT profile, access_point_id FROM profile_access_points")
-            rows = await _in_pieces(
-                db,
-                "SELECT person_id, sealed, quality FROM templates WHERE model_id = $1 ORDER BY template_id",
-                model_id,
-            )
+            marks = {row["person_id"]: row["mark"] for row in await _in_pieces(db, _MARKS, model_id)}
+            before = known or {}
+            had = {
+                who: before[who] for who, mark in marks.items() if who in before and before[who].mark == mark
+            }
+            changed = [who for who in marks if who not in had]
+            people = await _in_pieces(db, _PEOPLE, changed) if changed else ()
+            rows = await _in_pieces(db, _TEMPLATES, model_id, changed) if changed else ()
         # With ten thousand people this takes a while that no door should wait for.
-        return version, await asyncio.to_thread(_everyone, people, rows, points, model_id)
+        read = await asyncio.to_thread(_people, people, rows, marks, model_id)
+        return version, [had.get(who) or read[who] for who in marks]
 
     async def enrol(
         self,
@@ -190,42 +210,34 @@ async def _in_pieces(db: Connection, query: str, *given: object) -> Sequence[asy
     return rows
 
 
-def _everyone(
+def _people(
     people: Sequence[asyncpg.Record],
     rows: Sequence[asyncpg.Record],
-    points: Sequence[asyncpg.Record],
+    marks: Mapping[PersonId, str],
     model_id: ModelId,
-) -> Sequence[StoredPerson]:
-    templates: dict[UUID, list[SealedTemplate]] = {}
+) -> Mapping[PersonId, StoredPerson]:
+    templates: dict[str, list[SealedTemplate]] = {}
     for row in rows:
         templates.setdefault(row["person_id"], []).append(
             SealedTemplate(model_id=model_id, sealed=row["sealed"], quality=row["quality"])
         )
-    by_profile: dict[str, set[AccessPointId]] = {}
-    for row in points:
-        by_profile.setdefault(row["profile"], set()).add(AccessPointId(row["access_point_id"]))
 
-    @cache  # thousands hold the same few profiles
-    def reached(profiles: tuple[str, ...]) -> frozenset[AccessPointId]:
-        return frozenset().union(*(by_profile.get(p, set()) for p in profiles))
+    @cache  # thousands reach the same few
+    def points(text: str) -> frozenset[AccessPointId]:
+        return frozenset(AccessPointId(point) for point in text.split("\x1f") if point)
 
-    return [
-        _person(row, reached(tuple(sorted(row["profiles"] or ()))), templates.get(row["person_id"], []))
+    return {
+        PersonId(row["person_id"]): StoredPerson(
+            person_id=PersonId(row["person_id"]),
+            number=row["number"],
+            name=row["name"],
+            status=PersonStatus(row["status"]),
+            consented=row["consented"],
+            access_points=points(row["points"] or ""),
+            wrapped_key=row["wrapped_key"],
+            templates=templates.get(row["person_id"], []),
+            consent_until=row["until"],
+            mark=marks[PersonId(row["person_id"])],
+        )
         for row in people
-    ]
-
-
-def _person(
-    row: asyncpg.Record, points: frozenset[AccessPointId], templates: Sequence[SealedTemplate]
-) -> StoredPerson:
-    return StoredPerson(
-        person_id=PersonId(str(row["person_id"])),
-        number=row["number"],
-        name=row["name"],
-        status=PersonStatus(row["status"]),
-        consented=row["consented"],
-        access_points=points,
-        wrapped_key=row["wrapped_key"],
-        templates=templates,
-        consent_until=row["until"],
-    )
+    }

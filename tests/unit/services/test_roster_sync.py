@@ -48,12 +48,12 @@ class CountingStore(FakePeopleStore):
         self.looks += 1
         return await super().roster_version()
 
-    async def load(self, model_id):
+    async def load(self, model_id, known=None):
         self.loads += 1
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            found = await super().load(model_id)
+            found = await super().load(model_id, known)
             if self.hold is not None:
                 await self.hold.wait()
             return found
