@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -224,8 +225,10 @@ async def test_a_burst_of_news_is_one_load_at_a_time_and_one_after(rig: Rig) -> 
                 await asyncio.sleep(0)
         rig.store.hold.set()
         await until(lambda: rig.sync.current().people[WHO].name == "1999")
+        looks = rig.store.looks
         await asyncio.sleep(0.05)
         assert rig.store.loads == before + 2
+        assert rig.store.looks <= looks + 1, "and then quiet"
         assert rig.store.most == 1
 
 
@@ -385,21 +388,24 @@ async def test_the_copy_never_replaces_what_the_database_said_meanwhile(rig: Rig
     sync = await restarted_without_database(rig)
     rig.change(WHO, status=PersonStatus.SUSPENDED)
     rig.store.away = False
-    rig.store.hold = asyncio.Event()  # slower than the patience with it
-    read = rig.copy.read
+    rig.store.hold = asyncio.Event()  # the database is slower than the patience with it …
+    read, loop = rig.copy.read, asyncio.get_running_loop()
 
-    def slow_read():
+    def slower_still() -> object:  # … and the disk is slower than the database
         found = read()
         loop.call_soon_threadsafe(rig.store.hold.set)
+        until_ = time.monotonic() + 5
+        while sync.current() is None and time.monotonic() < until_:
+            time.sleep(0.001)
         return found
 
-    loop = asyncio.get_running_loop()
-    rig.copy.read = slow_read
+    rig.copy.read = slower_still
     async with running(sync):
         await until(lambda: sync.source is Source.DATABASE)
         await asyncio.sleep(0.1)
         assert sync.source is Source.DATABASE
         assert rig.reason(WHO, sync) is DenyReason.PERSON_NOT_ACTIVE
+    assert [c.source for c in rig.told] == [Source.DATABASE]
 
 
 @pytest.mark.parametrize(
