@@ -16,10 +16,10 @@ from gateway.doors import Doors
 from gateway.eyes import Behind, Eyes, Listeners
 from gateway.portals import Portals
 from gateway.reception import Reception, reception
+from gateway.roster_desk import RosterDesk
 from gateway.running_gateway import Gateway, Watch
 from gateway.security.sealing import AesGcmSealer
 from gateway.services.forwarder import Forwarder
-from gateway.services.roster import RosterSync
 from gateway.settings import Site
 from gateway.storage.journal import SqliteJournal
 from gateway.telemetry.clock import SystemClock
@@ -62,14 +62,17 @@ async def running(
         stack.push_async_callback(stores.close)
         keys = await foundation.master_keys(site, stores)
         model_id = models.manifest(folder).of("embedder").model_id
+        recorder = Recorder(journal, clock)
+        sealer = AesGcmSealer(keys)
+        desk = RosterDesk(site=site, stores=stores, sealer=sealer, model_id=model_id, clock=clock)
         gateway = Gateway(
             site=site,
             watch=watch or Watch(),
             journal=journal,
             stores=stores,
-            roster=RosterSync(stores.people, AesGcmSealer(keys), model_id, clock),
+            roster=desk.sync(recorder.note),
             forwarder=Forwarder(journal, stores.events),
-            recorder=Recorder(journal, clock),
+            recorder=recorder,
             doors=doors,
         )
         _compose(gateway, folder, clock)

@@ -10,7 +10,9 @@ from gateway.api.routes_gateway import DoorOut, View
 from gateway.bulk import bulk_of
 from gateway.ground import Ground
 from gateway.office import Office, check
+from gateway.ports import Clock
 from gateway.privacy_desk import PrivacyDesk
+from gateway.roster_desk import described
 from gateway.running_gateway import Gateway
 from gateway.security.keyring import KeyRing
 from gateway.security.sealing import AesGcmSealer
@@ -82,12 +84,12 @@ async def reception(gateway: Gateway, keys: KeyRing) -> AsyncIterator[Reception]
             ground=ground,
             desk=enrolment_desk.desk(ground, analyser),
             imports=bulk_of(ground, Judge(analyser)).imports(),
-            view=view_of(gateway, watch),
+            view=view_of(gateway, watch, clock),
         )
         yield Reception(gateway=gateway, ground=ground, watch=watch, office=office)
 
 
-def view_of(gateway: Gateway, watch: KeyWatch) -> View:
+def view_of(gateway: Gateway, watch: KeyWatch, clock: Clock) -> View:
     """What the API says of a gateway."""
     return View(
         gateway=gateway.site.gateway_id,
@@ -95,7 +97,7 @@ def view_of(gateway: Gateway, watch: KeyWatch) -> View:
         doors=lambda: _doors(gateway),
         cameras=lambda: gateway.cameras,
         database=lambda: gateway.database_up,
-        roster=lambda: _roster(gateway),
+        roster=lambda: described(gateway.roster, clock),
         keys=watch.health,
         journal_waits=gateway.journal.backlog,
     )
@@ -115,10 +117,3 @@ def _doors(gateway: Gateway) -> Sequence[DoorOut]:
         )
         for lock_id, health in gateway.health().items()
     ]
-
-
-def _roster(gateway: Gateway) -> str:
-    roster = gateway.roster.current()
-    if roster is None:
-        return "none: the database has not answered yet"
-    return f"version {roster.version}, {len(roster.people)} people"

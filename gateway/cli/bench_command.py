@@ -77,3 +77,18 @@ def import_(out: Path | None, people: int, pictures: Path | None) -> None:
     if out is not None:
         common.write_atomically(out, text + "\n")
     click.echo(text)
+
+
+@bench.command("revoke")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures.")
+@click.option("--tries", default=100, show_default=True, type=click.IntRange(min=1))
+@click.option("--people", default=500, show_default=True, type=click.IntRange(min=1, max=100_000))
+def revoke(out: Path | None, tries: int, people: int) -> None:
+    """Time from a suspension to the refusal at two gateways, beside two that only poll."""
+    from gateway.rehearsal.bench_revoke import bench as run_bench
+
+    found = common.run(run_bench(tries, people, say=lambda text: click.echo(text, err=True)))
+    text = json.dumps(found, indent=2)
+    if out is not None:
+        common.write_atomically(out, text + "\n")
+    click.echo(text)

@@ -1,6 +1,7 @@
 """The access rule: a pure function. A door opens only for an AND of independent verdicts."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from gateway.domain.decisions import Deny, DenyReason, Grant
@@ -34,6 +35,8 @@ class Situation:
     """Everything else a decision rests on, read once."""
 
     now_ns: int
+    now: datetime
+    """UTC. Only what a calendar says ends by it; every age and deadline is monotonic."""
     evidence_ns: int
     """Monotonic arrival of the newest frame of the evidence."""
     roster: Roster | None
@@ -73,7 +76,7 @@ def _decide_person(
     person = roster.people.get(who)
     if person is None:
         return deny(DenyReason.UNKNOWN_PERSON)
-    reason = _against(person, rules) or _hardware(situation)
+    reason = _against(person, rules, situation.now) or _hardware(situation)
     if reason is not None:
         return deny(reason, who)
     return Grant(
@@ -84,11 +87,11 @@ def _decide_person(
     )
 
 
-def _against(person: Person, rules: Rules) -> DenyReason | None:
+def _against(person: Person, rules: Rules, now: datetime) -> DenyReason | None:
     """What speaks against this person at this access point."""
     if person.status is not PersonStatus.ACTIVE:
         return DenyReason.PERSON_NOT_ACTIVE
-    if not person.consented:
+    if not person.consented_at(now):
         return DenyReason.NO_CONSENT
     if rules.access_point_id not in person.access_points:
         return DenyReason.NOT_PERMITTED_HERE

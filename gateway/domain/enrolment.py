@@ -217,3 +217,7 @@ class StoredPerson:
     access_points: frozenset[AccessPointId]
     wrapped_key: bytes
     templates: Sequence[SealedTemplate]
+    consent_until: datetime | None = None
+    """When the last consent in force ends; None when one has no end, or there is none."""
+    mark: str = field(default="", compare=False, repr=False)
+    """The database's: what has the same mark has not changed since."""

@@ -45,6 +45,8 @@ class EventKind(StrEnum):
     WORKER_STATE = "worker_state"
     DOOR_STATE = "door_state"
     ALARM = "alarm"
+    ROSTER_SOURCE = "roster_source"
+    """By whose word doors decide who may pass: the database, its last one, or the sealed copy on disk."""
     PERSON_ENROLLED = "person_enrolled"
     OPERATOR_ACTION = "operator_action"
     """Somebody changed something, or looked at a photograph: who, from where, what, before and after."""

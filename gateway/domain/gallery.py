@@ -39,7 +39,7 @@ class Gallery:
         """Build from unit-length embeddings; people without a template take no part."""
         people = tuple(p for p, rows in templates.items() if rows)
         rows = [row for p in people for row in templates[p]]
-        matrix = np.stack(rows).astype(np.float32) if rows else np.zeros((0, 1), np.float32)
+        matrix = np.array(rows, np.float32) if rows else np.zeros((0, 1), np.float32)
         owner = np.repeat(np.arange(len(people)), [len(templates[p]) for p in people])
         matrix.setflags(write=False)
         owner.setflags(write=False)

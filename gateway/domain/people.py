@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain.gallery import Gallery
@@ -25,9 +26,15 @@ class Person:
     name: str
     status: PersonStatus
     consented: bool
-    """A consent to biometric processing is recorded and not withdrawn."""
+    """A consent to biometric processing was in force when this was read."""
     access_points: frozenset[AccessPointId]
     """Union of the access profiles the person holds."""
+    consent_until: datetime | None = None
+    """When the last of their consents ends, with its time zone; None when one has no end."""
+
+    def consented_at(self, now: datetime) -> bool:
+        """Whether a consent is in force at this moment; at the moment of its end it no longer is."""
+        return self.consented and (self.consent_until is None or now < self.consent_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Every port has one contract-test class in ``tests/contract``, run on the fake an
 
 from gateway.ports.enrolment import Acts, Cameras, MigrationStore, PhotographStore, TemplateStore
 from gateway.ports.imports import ImportStore, SealedFiles, SealedWriter, TemplateFeed
+from gateway.ports.roster import RosterCopy, RosterNews
 from gateway.ports.staff import ProfileStore, ProfileWitness, SiteKeys, SiteSealer, StaffStore, Witness
 from gateway.ports.walkup import (
     ChangeWitness,
@@ -35,6 +36,8 @@ __all__ = [
     "PhotographStore",
     "ProfileStore",
     "ProfileWitness",
+    "RosterCopy",
+    "RosterNews",
     "SealedFiles",
     "SealedWriter",
     "Sealer",

@@ -1,6 +1,6 @@
 """What a walk-up needs from outside, from the camera to the ledger."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -108,8 +108,14 @@ class PeopleStore(Protocol):
         """A number that changes with every change of people, consents, templates or profiles."""
         ...
 
-    async def load(self, model_id: ModelId) -> tuple[int, Sequence[StoredPerson]]:
-        """Everyone with their profiles, wrapped keys and sealed templates of one model, at one version."""
+    async def load(
+        self, model_id: ModelId, known: Mapping[PersonId, StoredPerson] | None = None
+    ) -> tuple[int, Sequence[StoredPerson]]:
+        """Everyone with their profiles, wrapped keys and sealed templates of one model, at one version.
+
+        ``known`` is what the same database gave before, for the same model: who has not changed since may be
+        the very same object.
+        """
         ...
 
     async def enrol(

@@ -3,13 +3,12 @@
 import contextlib
 import fcntl
 import os
-import re
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.domain.errors import ConfigError
+from gateway.security import whole_files
 
 Stamp = tuple[int, ...]
 """Another one when the file was changed or replaced."""
@@ -80,47 +79,11 @@ def put(path: Path, text: bytes, *, replace: bool) -> None:
     A file that is replaced keeps its owner: root may change the keys of a gateway that runs as another user.
     What a killed process left half done is removed: it holds keys.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        _sweep(path)
-        owner = path.stat() if replace else None
-        try:
-            _write(part, text, owner)
-            if replace:
-                part.replace(path)
-            else:
-                with contextlib.suppress(FileExistsError):
-                    os.link(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        whole_files.sweep(path)
+        whole_files.put(path, text, replace=replace)
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _sweep(path: Path) -> None:
-    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    for other in path.parent.iterdir():
-        if left.fullmatch(other.name):
-            other.unlink(missing_ok=True)
-
-
-def _write(part: Path, text: bytes, owner: os.stat_result | None) -> None:
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _stamp(found: os.stat_result) -> Stamp:

@@ -33,6 +33,7 @@ from gateway.settings.sections import (
     Oidc,
     Privacy,
     Recognition,
+    Roster,
     Vision,
 )
 from gateway.settings.site import Site
@@ -54,6 +55,7 @@ __all__ = [
     "Oidc",
     "Privacy",
     "Recognition",
+    "Roster",
     "Sensors",
     "Site",
     "Turnstile",

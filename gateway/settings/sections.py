@@ -125,6 +125,14 @@ class Recognition(Section, frozen=True, kw_only=True):
     roster_max_age_s: Annotated[float, Meta(gt=0)] = 86400.0
 
 
+class Roster(Section, frozen=True, kw_only=True):
+    """The sealed copy of the roster, for a start without the database."""
+
+    max_age_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
+    """For so long after the database last confirmed it the copy counts; 0 keeps none. Nor does it ever count
+    longer than ``recognition.roster_max_age_s``."""
+
+
 class Enrolment(Section, frozen=True, kw_only=True):
     """How people are enrolled."""
 

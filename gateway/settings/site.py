@@ -16,6 +16,7 @@ from gateway.settings.sections import (
     Metrics,
     Privacy,
     Recognition,
+    Roster,
     Section,
     Vision,
 )
@@ -40,6 +41,7 @@ class Site(Section, frozen=True, kw_only=True):
     access_points: tuple[AccessPoint, ...]
     vision: Vision = msgspec.field(default_factory=Vision)
     recognition: Recognition = msgspec.field(default_factory=Recognition)
+    roster: Roster = msgspec.field(default_factory=Roster)
     enrolment: Enrolment = msgspec.field(default_factory=Enrolment)
     metrics: Metrics | None = None
     api: Api | None = None

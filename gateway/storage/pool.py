@@ -19,7 +19,7 @@ _REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, async
 _KEY_NOT_IN_USE = "FG001"
 """Raised by the triggers of schemas/sql/0009_master_keys.sql."""
 _WRONG_SCHEMA = (asyncpg.exceptions.SyntaxOrAccessError,)
-_TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 """Everything else: away, failing over, full, shutting down, login refused, deadlock …"""
 
 
@@ -64,10 +64,10 @@ class Database:
             raise
         except _WRONG_SCHEMA as error:
             raise InvariantBroken(
-                f"the database is not as this Facegate expects ({_called(error)}); run its migrations",
+                f"the database is not as this Facegate expects ({called(error)}); run its migrations",
                 code="schema_differs",
             ) from None
-        except _TROUBLE as error:
+        except TROUBLE as error:
             if getattr(error, "sqlstate", None) == _KEY_NOT_IN_USE:
                 raise DatabaseUnavailable(
                     "this gateway wraps by a master key that is not in use any more; it takes up the new one "
@@ -76,7 +76,7 @@ class Database:
                 ) from None
             self._doubted = True
             # Without the error's own text and trace: they may hold an address or a row.
-            raise DatabaseUnavailable(f"Postgres does not do its work ({_called(error)})") from None
+            raise DatabaseUnavailable(f"Postgres does not do its work ({called(error)})") from None
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
@@ -143,10 +143,11 @@ class Database:
         if pool is not None:
             try:
                 await asyncio.wait_for(pool.close(), CONNECT_S)
-            except (TimeoutError, *_TROUBLE):
+            except (TimeoutError, *TROUBLE):
                 pool.terminate()
 
 
-def _called(error: BaseException) -> str:
+def called(error: BaseException) -> str:
+    """What kind of trouble it is, without its own words: they may hold an address or a row."""
     code = getattr(error, "sqlstate", None)
     return type(error).__name__ + (f", {code}" if code else "")

@@ -101,6 +101,7 @@ class Entrance:
     def _situation(self, sighting: Sighting, now_ns: int) -> Situation:
         return Situation(
             now_ns=now_ns,
+            now=self.clock.now(),
             evidence_ns=evidence_ns(sighting),
             roster=self.roster(),
             liveness_available=self.liveness_available(),

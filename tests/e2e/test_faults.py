@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from drivers.simulators.camera import Fault as CameraFault
@@ -23,9 +24,13 @@ from gateway.rehearsal import ledger
 from gateway.rehearsal.acts import Mark
 from gateway.rehearsal.portraits import Portrait
 from gateway.rehearsal.stage import Staging, site, until_ready
+from gateway.roster_desk import described
 from gateway.running_gateway import Gateway, Watch
 from gateway.services.enrolment import Photo
-from gateway.settings import Camera, Site
+from gateway.services.roster import Source
+from gateway.settings import Camera, Database, Site
+from gateway.storage.embedded import EmbeddedPostgres
+from gateway.telemetry.clock import SystemClock
 from gateway.walkup.decided import Decided
 from tests.e2e import oracle
 
@@ -124,6 +129,34 @@ async def test_fault_21_postgres_stopped_during_a_walk_up_and_back(stage: Stage)
         await gateway.stores.embedded.stop_server()
         await stage.grants(2)
         await until(lambda: not gateway.forwarder.database_away, 20)
+    await stage.check()
+
+
+async def test_a_gateway_restarted_without_its_database_lets_its_people_in_by_the_sealed_copy(
+    stage: Stage, state: Path
+):
+    async with stage.gateway():
+        await stage.grants(1)
+        await until((state / "roster.sealed").exists)
+    url = state / "url"
+    url.write_text("postgresql://nobody@127.0.0.1:1/none")
+    embedded, before = stage.settings, len(stage.decided)
+    elsewhere = Database(mode="server", url_file=str(url))
+    stage.settings = msgspec.structs.replace(embedded, database=elsewhere)
+    server = EmbeddedPostgres(state / "postgres")
+    try:
+        async with stage.gateway() as gateway:
+            assert gateway.roster.source is Source.COPY
+            assert "FROM THE SEALED COPY" in described(gateway.roster, SystemClock())
+            await stage.grants(before + 1)
+            url.write_text(await server.start())
+            await until(lambda: gateway.roster.source is Source.DATABASE)
+            await until(lambda: not gateway.forwarder.database_away)
+    finally:
+        await server.stop()
+    stage.settings = embedded
+    told = [e.data["source"] for e in oracle.journal(state) if e.kind == "roster_source"]
+    assert told[-2:] == ["copy", "database"]
     await stage.check()
 
 

@@ -91,6 +91,7 @@ def person(
     status: PersonStatus = PersonStatus.ACTIVE,
     consented: bool = True,
     access_points: frozenset[AccessPointId] = frozenset({DOOR}),
+    consent_until: datetime | None = None,
 ) -> Person:
     return Person(
         person_id=PersonId(f"p{i}"),
@@ -99,6 +100,7 @@ def person(
         status=status,
         consented=consented,
         access_points=access_points,
+        consent_until=consent_until,
     )
 
 

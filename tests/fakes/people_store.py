@@ -1,6 +1,6 @@
 """Employees in memory, with a switch for an absent database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.domain.enrolment import SealedPhotograph, SealedTemplate, StoredPerson
@@ -24,7 +24,9 @@ class FakePeopleStore:
         self._reach()
         return self.version
 
-    async def load(self, model_id: ModelId) -> tuple[int, Sequence[StoredPerson]]:
+    async def load(
+        self, model_id: ModelId, known: Mapping[PersonId, StoredPerson] | None = None
+    ) -> tuple[int, Sequence[StoredPerson]]:
         self._reach()
         return self.version, [
             replace(

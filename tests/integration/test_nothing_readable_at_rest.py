@@ -29,7 +29,7 @@ from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_sealer import AesGcmSiteSealer
 from gateway.security.wrapping import PERSON, unwrap
-from gateway.services.roster import from_bytes
+from gateway.services.roster_opening import from_bytes
 from gateway.services.witness import RECORD_MODEL
 from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.migrate import migrate

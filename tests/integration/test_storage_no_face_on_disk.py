@@ -13,7 +13,7 @@ from gateway.security.master_key import MasterKey
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.wrapping import unwrap
 from gateway.services.forwarder import Forwarder
-from gateway.services.roster import open_roster, to_bytes
+from gateway.services.roster_opening import open_roster, to_bytes
 from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.events import PostgresEvents
 from gateway.storage.journal import SqliteJournal

@@ -17,7 +17,7 @@ from gateway.domain.faces import Embedding
 from gateway.domain.ids import PersonId
 from gateway.ports import Acts, FaceAnalyser, MigrationStore, PhotographStore, Sealer
 from gateway.services.enrolment import compare
-from gateway.services.roster import from_bytes, to_bytes
+from gateway.services.roster_opening import from_bytes, to_bytes
 
 BATCH = 20
 """People written at once: each writing makes every gateway read the roster again."""

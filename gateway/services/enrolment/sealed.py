@@ -9,7 +9,7 @@ from gateway.domain.faces import Embedding
 from gateway.domain.ids import ModelId, PersonId
 from gateway.ports import Sealer
 from gateway.services.enrolment.judge import Look
-from gateway.services.roster import to_bytes
+from gateway.services.roster_opening import to_bytes
 
 Sealed = tuple[list[SealedTemplate], list[SealedPhotograph]]
 

@@ -18,7 +18,7 @@ from gateway.domain.ids import ModelId, PersonId
 from gateway.ports import Sealer, TemplateFeed
 from gateway.ports.imports import StoredTemplate
 from gateway.services.enrolment import compare
-from gateway.services.roster import from_bytes
+from gateway.services.roster_opening import from_bytes
 
 _log = structlog.get_logger(__name__)
 

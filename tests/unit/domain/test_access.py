@@ -1,6 +1,7 @@
 """The access rule: an AND of verdicts, each of which alone keeps the door shut."""
 
 import itertools
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -28,12 +29,15 @@ RULES = Rules(
     roster_max_age_ns=3600 * SECOND,
     grant_ttl_ns=SECOND,
 )
+SECOND_OF_WALL = timedelta(seconds=1)
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KNOWN = Recognised(person_id=PersonId("p0"), score=0.8, margin=0.5, live=0.9)
 
 
 def situation(**changes):
     base = {
         "now_ns": NOW_NS,
+        "now": NOON,
         "evidence_ns": NOW_NS - SECOND // 10,
         "roster": roster(),
         "liveness_available": True,
@@ -127,3 +131,34 @@ def test_a_grant_needs_every_verdict_at_once():
         grants += isinstance(verdict, Grant)
         assert isinstance(verdict, Grant) == (not any(flags))
     assert grants == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "opens"),
+    [
+        (timedelta(microseconds=1), True),
+        (timedelta(0), False),
+        (timedelta(microseconds=-1), False),
+        (timedelta(days=-400), False),
+        (None, True),
+    ],
+)
+def test_a_consent_counts_up_to_the_moment_of_its_end_whenever_the_roster_was_read(left, opens):
+    until = None if left is None else NOON + left
+    verdict = outcome(roster=roster(person(0, consent_until=until)))
+    assert isinstance(verdict, Grant) is opens
+    if not opens:
+        assert verdict.reason is DenyReason.NO_CONSENT
+
+
+def test_the_end_of_a_consent_is_a_moment_whatever_zone_it_is_written_in():
+    until = NOON.astimezone(timezone(timedelta(hours=9)))
+    assert outcome(roster=roster(person(0, consent_until=until))).reason is DenyReason.NO_CONSENT
+    assert isinstance(
+        outcome(roster=roster(person(0, consent_until=until)), now=NOON - SECOND_OF_WALL), Grant
+    )
+
+
+def test_a_withdrawn_consent_is_none_however_long_it_would_have_lasted():
+    gone = person(0, consented=False, consent_until=NOON + timedelta(days=1))
+    assert outcome(roster=roster(gone)).reason is DenyReason.NO_CONSENT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.errors import ConfigError
-from gateway.security import key_files
+from gateway.security import whole_files
 from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.master_key import LENGTH, MasterKey
 
@@ -119,7 +119,7 @@ def test_a_first_start_that_fails_leaves_nothing(path: Path, monkeypatch: pytest
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(key_files.os, "fsync", full)
+    monkeypatch.setattr(whole_files.os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left"):
         read_or_make(path, in_use=False)
     assert list(path.parent.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services.roster import from_bytes, to_bytes
+from gateway.services.roster_opening import from_bytes, to_bytes
 
 components = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=512).filter(
     lambda v: math.hypot(*v) > 1e-3

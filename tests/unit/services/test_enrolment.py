@@ -28,7 +28,8 @@ from gateway.domain.people import PersonStatus
 from gateway.services.enrolment import Enrolment, Photo, Photographs, PhotographsRefused, several
 from gateway.services.enrolment.compare import strangers_among
 from gateway.services.enrolment.judge import judge
-from gateway.services.roster import RosterSync, from_bytes, to_bytes
+from gateway.services.roster import RosterSync
+from gateway.services.roster_opening import from_bytes, to_bytes
 from tests.fakes.acts import HR, FakeActs
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import MODEL, axis, like, quality

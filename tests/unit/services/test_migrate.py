@@ -8,7 +8,8 @@ from gateway.domain.enrolment import FacesInPicture, PhotoFace, Purpose, SealedP
 from gateway.domain.errors import DatabaseUnavailable, InvalidInput, JournalUnavailable, Rejected
 from gateway.domain.ids import ModelId, PersonId
 from gateway.services.enrolment.migrate import BATCH, Migration
-from gateway.services.roster import RosterSync, to_bytes
+from gateway.services.roster import RosterSync
+from gateway.services.roster_opening import to_bytes
 from tests.fakes.acts import HR, FakeActs
 from tests.fakes.clock import FakeClock
 from tests.fakes.faces import MODEL, axis, quality
