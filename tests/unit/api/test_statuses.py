@@ -17,6 +17,7 @@ COMMANDS_ONLY = {
     "journal_of_another_gateway",
     "key_file_changed",
     "key_in_use",
+    "roster_not_kept",
     "rotation_under_way",
 }
 """Raised where no request leads."""
