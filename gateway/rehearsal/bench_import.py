@@ -68,6 +68,7 @@ async def bench(people: int, pictures: Path | None, say: Say) -> dict[str, objec
 
 async def _measured(everything: Bulk, state: Path, people: int, say: Say) -> dict[str, object]:
     files = sorted((state / "PHOTOS").iterdir())
+    await _alone(everything.judge, files[:3])  # the process starts, the models load
     before = await _alone(everything.judge, files[:_ALONE])
     say("importing …")
     imported = await _import(everything, state, say)
