@@ -14,6 +14,7 @@ import subprocess
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -23,9 +24,11 @@ import structlog
 from gateway.domain.enrolment import Purpose
 from gateway.domain.errors import ConfigError, SealBroken
 from gateway.domain.ids import PersonId
+from gateway.domain.roster_copy import KeptRoster
 from gateway.rehearsal import portraits
 from gateway.security.keyring import KeyPlace, KeyRing
 from gateway.security.master_key import MasterKey
+from gateway.security.roster_file import SealedRosterFile
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_sealer import AesGcmSiteSealer
 from gateway.security.wrapping import PERSON, unwrap
@@ -33,6 +36,7 @@ from gateway.services.roster_opening import from_bytes
 from gateway.services.witness import RECORD_MODEL
 from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.migrate import migrate
+from gateway.storage.people import PostgresPeople
 from gateway.storage.pool import Database
 from gateway.telemetry import logging as log_setup
 from gateway.vision import models
@@ -196,6 +200,12 @@ async def _play(state: Path, engine: FaceEngine, logs: io.StringIO) -> Stolen:
             for part in PARTS:
                 secrets += await part(stage)
             await rig.forwarder.flush()
+        version, people = await PostgresPeople(database).load(engine.model_id)
+        assert any(p.templates for p in people)
+        kept = KeptRoster(
+            version=version, model_id=engine.model_id, confirmed_at=datetime.now(UTC), people=people
+        )
+        await asyncio.to_thread(SealedRosterFile(state, of.gateway_id, ring).write, kept)
         await _at_rest(database, state)
         rows = await dump.rows(database)
         script = await asyncio.to_thread(_pg_dump, server.url)
@@ -295,7 +305,9 @@ async def test_without_the_master_key_nothing_opens(stolen: Stolen) -> None:
         KeyRing.read_or_make(KeyPlace(path=stolen.folder / "master.key"), in_use=True)
     assert missing.value.code == "master_key_missing"
     right = await _opened(stolen, stolen.master)
-    assert right == {"key", "template", "photograph", "event", "answer"}, "with the key all of it opens"
+    assert right == {"key", "template", "photograph", "event", "answer", "copy"}, (
+        "with the key all of it opens"
+    )
     assert await _opened(stolen, MasterKey(bytes(range(32)))) == set()
     assert await _opened(stolen, MasterKey(bytes(32))) == set()
 
@@ -305,6 +317,9 @@ async def _opened(stolen: Stolen, master: MasterKey) -> set[str]:
     sealer, site_sealer = AesGcmSealer(master), AesGcmSiteSealer(DerivedSiteKeys(master.reveal()))
     keys = {row["person_id"]: row["wrapped_key"] for table, row in stolen.rows if table == "people"}
     opened: set[str] = set()
+    with contextlib.suppress(SealBroken):
+        if SealedRosterFile(stolen.folder, "gateway-1", master).read() is not None:
+            opened.add("copy")
     for table, row in stolen.rows:
         who = row.get("person_id")
         key, person = keys.get(who, b""), PersonId(str(who))

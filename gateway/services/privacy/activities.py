@@ -54,6 +54,7 @@ class Activities:
             categories=["name, staff number and what the personnel office adds", "status", "access profiles"],
             numbers={f"people, {status}": count for status, count in self.held.people.items()},
             kept=[ends, "sealed answers for callers who repeat a request: a day"],
+            where=[*self._database(), *self._copy()],
         )
 
     def _templates(self) -> Activity:
@@ -77,6 +78,7 @@ class Activities:
             legal_basis=_CONSENT,
             numbers=numbers,
             kept=kept,
+            where=[*self._database(), *self._copy()],
         )
 
     def _looking(self) -> Activity:
@@ -203,6 +205,13 @@ class Activities:
             kept=kept,
             where=self._database() if where is None else where,
         )
+
+    def _copy(self) -> list[str]:
+        hours = self.site.roster.max_age_hours
+        if not hours:
+            return []
+        file = f"{self.site.state_folder}/roster.sealed"
+        return [f"sealed copy of this gateway, made anew with every change, believed for {hours:g} h: {file}"]
 
     def _database(self) -> list[str]:
         if self.site.database.mode == "embedded":

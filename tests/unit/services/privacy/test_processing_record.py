@@ -102,3 +102,11 @@ def test_a_door_without_liveness_is_said(tmp_path: Path):
     said = processing_record(off, NOTHING).safeguards
     assert "NO liveness check at: Lobby" in said
     assert not any(line.startswith("a liveness check") for line in said)
+
+
+def test_the_sealed_copy_on_this_gateways_disk_is_said_unless_none_is_kept(tmp_path: Path):
+    said = activities(site(tmp_path), NOTHING)
+    with_copy = [name for name, a in said.items() if any("roster.sealed" in place for place in a.where)]
+    assert with_copy == ["Staff data", "Face recognition: templates"]
+    none = site(tmp_path, "[roster]\nmax_age_hours = 0\n")
+    assert "roster.sealed" not in as_text(processing_record(none, NOTHING))
