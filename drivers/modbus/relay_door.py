@@ -69,7 +69,7 @@ class RelayDoor:
         self.board = HealthBoard(door_id, unit.link, known, on_health)
         self.watch = Watch(self.line, self.board, unit.why_unarmed)
         self._unit, self._clock, self._turnstile = unit, unit.link.clock, turnstile
-        self._held = None if plan.timed else HeldOutput(self.line, self.board)
+        self._held = None if plan.timed else HeldOutput(self.line, self.board, unit.plan.watchdog)
         self._exclusive = exclusive
         self._memory = GrantMemory()
         self._turn = asyncio.Lock()

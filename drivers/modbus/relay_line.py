@@ -96,9 +96,21 @@ class RelayLine:
         return field.number(result) if isinstance(result, Echoed) else None
 
     async def off(self, priority: Priority, unless: Callable[[], str | None] = always) -> Seen | Trouble:
-        """Write all that closes, and read the output back.
+        """Write all that closes, and read the output back."""
+        trouble = await self.switch_off(priority, unless)
+        if trouble is not None:
+            return trouble
+        seen = await self.read(priority)
+        if isinstance(seen, Seen) and not seen.on:
+            self.claim.seen_off(seen.asked_ns, after_off=True)
+        return seen
 
-        A device may refuse one of two ways to switch OFF, if it echoes the other: the look decides.
+    async def switch_off(
+        self, priority: Priority, unless: Callable[[], str | None] = always
+    ) -> Trouble | None:
+        """Write all that closes. Returns what went wrong.
+
+        A device may refuse one of two ways to switch OFF, if it echoes the other: a look decides.
         """
         trouble: Trouble | None = None
         echoes = 0
@@ -108,12 +120,7 @@ class RelayLine:
                 echoes += 1
             elif trouble is None or trouble.refused:
                 trouble = refusal
-        if trouble is not None and not (trouble.refused and echoes):
-            return trouble
-        seen = await self.read(priority)
-        if isinstance(seen, Seen) and not seen.on:
-            self.claim.seen_off(seen.asked_ns, after_off=True)
-        return seen
+        return None if trouble is None or (trouble.refused and echoes) else trouble
 
     async def _write(
         self, write: Write, priority: Priority, unless: Callable[[], str | None]

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from drivers.modbus.bus import ModbusBus
+from drivers.modbus.first_off import FirstOff
 from drivers.modbus.inputs import POLL_S, Inputs
 from drivers.modbus.outputs import Member, Outputs
 from drivers.modbus.plan import UnitPlan
@@ -41,6 +42,7 @@ class Unit:
         self.inputs = Inputs(self.link, plan.inputs, poll_s=poll_s)
         self.looked: list[Callable[[], None]] = []
         self._outputs = Outputs(self.link)
+        self._first_off = FirstOff(self.link, self._outputs, plan.watchdog)
         self._ready = Readiness(self.link, plan, self._outputs, self.inputs, look_s=look_s)
         dog = self._ready.watchdog
         self._period_s = look_s if dog is None else dog.period_s
@@ -51,7 +53,7 @@ class Unit:
 
     def why_unarmed(self) -> str | None:
         """What the device lacks to end every pulse without us; None when it lacks nothing, right now."""
-        return self._ready.why_not()
+        return self.link.quiet or self._ready.why_not()
 
     def enter(self, member: Member | None = None) -> None:
         """Use the unit; a door is watched from now on."""
@@ -136,6 +138,9 @@ class Unit:
         self.link.quiet = "an output should be OFF and nobody writes it" if neglected else None
         if neglected:
             return self._period_s  # nothing more is said to it, so that the watchdog may do what we fail to
+        silent_s = await self._first_off.step()
+        if silent_s is not None:
+            return silent_s
         trouble = await self._ready.secure()
         if trouble is not None:
             return self._miss(trouble)

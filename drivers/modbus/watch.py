@@ -23,6 +23,8 @@ class Watch:
     def __init__(self, line: RelayLine, board: HealthBoard, why_unarmed: Callable[[], str | None]) -> None:
         self.line, self.board = line, board
         self._link, self._why_unarmed = line.link, why_unarmed
+        self.asked_ns = 0
+        """When proof was last asked for, 0 before."""
         self._proven_epoch: int | None = None
         self._blocked_until_ns = 0
         self._unseen = 0
@@ -103,6 +105,7 @@ class Watch:
         Returns what kept it from being asked; afterwards ``proven`` says whether it is.
         """
         epoch, line = self._link.epoch, self.line
+        self.asked_ns = self._link.clock.monotonic_ns()
         if line.claim.running:
             # Our pulse outlived the link. It has an end; cutting it would shut out who was let in.
             seen = await line.read(Priority.LOCK)
