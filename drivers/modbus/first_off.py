@@ -82,7 +82,7 @@ class FirstOff:
         """Write OFF once. True when that was echoed, or was refused by a device that reads OFF anyway."""
         self._turns[line] = self._turns.get(line, 0) + 1
         trouble = await line.switch_off(Priority.LOCK)
-        if trouble is None or not trouble.refused:
+        if trouble is None or not trouble.answered:
             return trouble is None
         seen = await line.read(Priority.LOCK)
         return isinstance(seen, Seen) and not seen.on

@@ -16,6 +16,8 @@ WRITE_COIL, WRITE_WORD, WRITE_COILS, WRITE_WORDS = 5, 6, 15, 16
 BUSY = 6
 _REFUSALS = frozenset({1, 2, 3, BUSY, 0x0A})
 """Exception codes that say that nothing was done. 4, 5, 8, 0x0B and unknown codes do not say so."""
+UNREACHED = frozenset({0x0A, 0x0B})
+"""Exceptions of a gateway that does not reach the device (Modbus application protocol 1.1b3, 7)."""
 _CODES = {
     1: "illegal function",
     2: "illegal data address",
@@ -138,6 +140,8 @@ class Ambiguous:
     done_ns: int
     lied: bool = False
     """The reply did not fit the request."""
+    code: int | None = None
+    """The reply was this exception."""
 
 
 Result = Echoed | NotSent | Refused | Ambiguous
@@ -235,7 +239,7 @@ def _judge_exception(code: int, sent_ns: int, done_ns: int) -> Refused | Ambiguo
     why = f"exception {code} ({_CODES.get(code, 'unknown code')})"
     if code in _REFUSALS:
         return Refused(code=code, why=why, sent_ns=sent_ns, done_ns=done_ns)
-    return Ambiguous(why=why, sent_ns=sent_ns, done_ns=done_ns)
+    return Ambiguous(why=why, sent_ns=sent_ns, done_ns=done_ns, code=code)
 
 
 def _mismatch(request: Request, transaction: int, reply: Reply) -> str | None:

@@ -77,7 +77,7 @@ class Readiness:
             if trouble is not None and trouble.refused and self.watchdog and self.watchdog.plan.clear:
                 await self.watchdog.clear()  # a device whose watchdog has expired refuses even OFF
                 trouble = await watch.prove()
-            if trouble is not None and not trouble.refused:
+            if trouble is not None and not trouble.answered:
                 return trouble
         return None
 

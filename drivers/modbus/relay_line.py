@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.modbus.claim import Claim
-from drivers.modbus.frames import Ambiguous, Echoed, Job, NotSent, Priority, Refused, Write, always
+from drivers.modbus.frames import UNREACHED, Ambiguous, Echoed, Job, NotSent, Priority, Refused, Write, always
 from drivers.modbus.plan import Field, OutputPlan
 from drivers.modbus.unit_link import PATIENCE_NS, UnitLink
 from gateway.domain.doors import Release
@@ -29,16 +29,20 @@ class Trouble:
     unsent: bool = False
     refused: bool = False
     lied: bool = False
+    answered: bool = False
+    """The device itself replied that it does not: its other outputs may be as good as ever."""
 
     @classmethod
     def of(cls, result: NotSent | Refused | Ambiguous) -> "Trouble":
         """What went wrong with a request that has no good reply."""
         lied = isinstance(result, Ambiguous) and result.lied
+        code = None if isinstance(result, NotSent) else result.code
         return cls(
             result.why,
             unsent=isinstance(result, NotSent),
             refused=isinstance(result, Refused),
             lied=lied,
+            answered=code is not None and code not in UNREACHED,
         )
 
 
