@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gateway import enrolment_desk, foundation
+from gateway import foundation
 from gateway.api.routes_gateway import DoorOut, View
-from gateway.bulk import bulk_of
 from gateway.ground import Ground
-from gateway.office import Office, check
 from gateway.ports import Clock
 from gateway.privacy_desk import PrivacyDesk
 from gateway.roster_desk import described
@@ -17,10 +16,12 @@ from gateway.running_gateway import Gateway
 from gateway.security.keyring import KeyRing
 from gateway.security.sealing import AesGcmSealer
 from gateway.security.site_keys import WrappedSiteKeys
-from gateway.services.enrolment import Judge
 from gateway.services.keys import KeyWatch
 from gateway.services.witness import Record
 from gateway.telemetry.clock import SystemClock
+
+if TYPE_CHECKING:
+    from gateway.office import Office
 
 _FOREVER_S = 3600.0
 
@@ -32,7 +33,7 @@ class Reception:
     gateway: Gateway
     ground: Ground
     watch: KeyWatch
-    office: Office | None = None
+    office: "Office | None" = None
 
     def parts(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """What is to be kept running, by name."""
@@ -76,6 +77,12 @@ async def reception(gateway: Gateway, keys: KeyRing) -> AsyncIterator[Reception]
         if site.api is None:
             yield Reception(gateway=gateway, ground=ground, watch=watch)
             return
+        # A gateway without an API is spared a second of its start, and the memory.
+        from gateway import enrolment_desk
+        from gateway.bulk import bulk_of
+        from gateway.office import Office, check
+        from gateway.services.enrolment import Judge
+
         check(site.api)
         analyser = await asyncio.to_thread(enrolment_desk.photo_process, site)
         stack.push_async_callback(asyncio.to_thread, analyser.close)

@@ -33,13 +33,14 @@ def run(config: Path | None) -> None:
 @common.config_option
 def check_config(config: Path | None) -> None:
     """Check a site file without starting anything."""
-    from gateway import office
     from gateway.doors import Doors
 
     site = common.site(config)
     with common.naming(config):
         doors = Doors.of_site(site)
         if site.api is not None:
+            from gateway import office
+
             office.check(site.api)
     click.echo(
         f"{config}: good: {len(site.cameras)} cameras, {len(site.devices)} devices, "

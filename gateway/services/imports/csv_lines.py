@@ -7,6 +7,8 @@ bytes are, the only error is InvalidInput, and memory stays within one line.
 import codecs
 import csv
 import io
+import itertools
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,21 +68,20 @@ def rows(file: BinaryIO, sheet: Sheet) -> Iterator[tuple[int, list[str]]]:
 
 def _encoding(file: BinaryIO) -> str:
     """Windows-1252 only where nothing speaks for UTF-8: a damaged file is not read as another one."""
+    if file.seek(0, os.SEEK_END) > MOST_CSV_BYTES:
+        raise InvalidInput(
+            f"the file has more than {MOST_CSV_BYTES // 10**6} MB; divide it", code="csv_too_large"
+        )
     file.seek(0)
     start = file.read(4)
     for magic, kind in _OTHER_KINDS.items():
         if start.startswith(magic):
             raise InvalidInput(f"this is {kind}, not a CSV file; save it as CSV UTF-8", code="not_csv")
     file.seek(0)
-    foreign = international = number = size = 0
+    foreign = international = number = 0
     utf8 = codecs.getincrementaldecoder("utf-8")()
     while line := file.readline(_PIECE):
         number += 1
-        size += len(line)
-        if size > MOST_CSV_BYTES:
-            raise InvalidInput(
-                f"the file has more than {MOST_CSV_BYTES // 10**6} MB; divide it", code="csv_too_large"
-            )
         if not line.isascii() or utf8.getstate()[0]:
             if _decodes(utf8, line):
                 international = international or number
@@ -179,8 +180,9 @@ def _rows(file: BinaryIO, encoding: str, separator: str) -> Iterator[tuple[int, 
     lines = _Lines(text)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     found = 0
-    while True:
-        time.sleep(0)  # lets the event loop in between two rows
+    for read in itertools.count():
+        if read % 16 == 0:
+            time.sleep(0)  # lets the event loop in
         lines.begin()
         try:
             cells = next(reader)
