@@ -39,9 +39,7 @@ async def outermost(
     began = time.perf_counter()
     response = await _guarded(request, handler)
     if not response.prepared:
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
-        for name, value in _HARDENED.items():
-            response.headers.setdefault(name, value)
+        _harden(response, request[REQUEST_ID])
     resource = request.match_info.route.resource
     _log.info(
         "request",
@@ -52,6 +50,40 @@ async def outermost(
         request_id=request[REQUEST_ID],
     )
     return response
+
+
+def expected(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """What aiohttp refuses before any middleware (an ``Expect`` nobody meets), as a problem."""
+
+    async def asked(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return unreadable(error.status)
+
+    return asked
+
+
+def unreadable(status: int) -> web.Response:
+    """The answer to what is no request, or failed outside every handler."""
+    known = uuid7(int(time.time() * 1000))
+    error: GatewayError = InvariantBroken("", code="internal")
+    if status == 417:
+        error = Refusal("Expect: there is 100-continue, and nothing else", code="expectation_failed")
+    elif status < 500:
+        error = Refusal("this is no HTTP request that can be read here: its line, a header or its length")
+    response = _as_problem(error, known)
+    _harden(response, known)
+    return response
+
+
+def _harden(response: web.StreamResponse, request_id: str) -> None:
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Server"] = "facegate"
+    for name, value in _HARDENED.items():
+        response.headers.setdefault(name, value)
 
 
 async def _guarded(
@@ -66,11 +98,11 @@ async def _guarded(
             raise
         return _problem(request, _in_our_words(request, error))
     except Exception as error:  # noqa: BLE001  # a bug of ours: told, logged, and the service goes on
-        _log.error("request_failed", request_id=request[REQUEST_ID], **_place_of(error))
+        _log.error("request_failed", request_id=request[REQUEST_ID], **place_of(error))
         return _problem(request, InvariantBroken(type(error).__name__, code="internal"))
 
 
-def _place_of(error: BaseException) -> dict[str, str]:
+def place_of(error: BaseException) -> dict[str, str]:
     """Where a bug is, without the error's own words: they may quote what was being worked on."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     return {
@@ -96,9 +128,13 @@ def _in_our_words(request: web.Request, error: web.HTTPException) -> Refusal:
 
 
 def _problem(request: web.Request, error: GatewayError) -> web.Response:
-    body = problems.problem_of(error, request[REQUEST_ID])
-    if body.status == 500 and error.code != "internal":
+    if problems.status_of(error) == 500 and error.code != "internal":
         _log.error("request_failed", code=error.code, why=str(error), request_id=request[REQUEST_ID])
+    return _as_problem(error, request[REQUEST_ID])
+
+
+def _as_problem(error: GatewayError, request_id: str) -> web.Response:
+    body = problems.problem_of(error, request_id)
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(problems.RETRY_AFTER_S)

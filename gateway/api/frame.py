@@ -57,6 +57,7 @@ class Frame:
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         actor = await self.admitted(request, route.roles, route.scope)
         _check_path(request)
+        reading.check_coding(request)
         if route.upload:
             _check_upload(route, request)
         query = reading.query_of(route, request)
