@@ -1,9 +1,10 @@
 """Answers: what handlers say, errors as problems, one line of log a request."""
 
+import asyncio
 import re
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from gateway.domain.ids import uuid7
 _log = structlog.get_logger(__name__)
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+TAKE_S = 60.0
+"""So long a caller may take over a part of a streamed answer."""
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HARDENED = {
     "Cache-Control": "no-store",
@@ -174,13 +177,24 @@ async def _streamed(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**headers, **_HARDENED, "X-Request-Id": request[REQUEST_ID]})
     response.content_type = media_type
-    first: bytes | None = None
-    async for part in parts:  # nothing is promised before the first part is there
-        if first is None:
-            first = part
+    whole = False
+    try:
+        async for part in parts:
+            if not response.prepared:  # nothing is promised before the first part is there
+                await response.prepare(request)
+            async with asyncio.timeout(TAKE_S):
+                await response.write(part)
+        if not response.prepared:
             await response.prepare(request)
-        await response.write(part)
-    if first is None:
-        await response.prepare(request)
-    await response.write_eof()
+        await response.write_eof()
+        whole = True
+    except TimeoutError:
+        raise Refusal("the answer was not taken in time", code="too_slow") from None
+    except ConnectionError:
+        raise Refusal("the caller went away") from None
+    finally:
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
+        if not whole and response.prepared and request.transport is not None:
+            request.transport.abort()  # nobody takes a part of it for the whole
     return response

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.api import reading
 from gateway.api.answering import outermost, respond
 from gateway.api.limits import RateLimit
+from gateway.api.pace import Pace
 from gateway.api.problems import Fault, Refusal
 from gateway.api.routing import Call, Route, too_large
 from gateway.domain.accounts import Actor, Role
@@ -70,6 +71,7 @@ class Frame:
             body=body,
             if_match=reading.if_match(route, request.headers),
             most_bytes=route.most_bytes,
+            pace=Pace(route.most_s),
         )
         key = request.headers.get("Idempotency-Key")
         if route.creates and key is not None:

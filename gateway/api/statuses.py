@@ -56,7 +56,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     429: ("too_many_requests",),
     500: ("internal",),
     503: (
-        *("unavailable", "disk_full", "not_ready", "provider_unavailable", "camera_unavailable"),
+        *("unavailable", "disk_full", "not_ready", "busy", "provider_unavailable", "camera_unavailable"),
         *("database_unavailable", "journal_unavailable"),
     ),
 }
