@@ -48,6 +48,8 @@ class Call:
     """Of an upload."""
     pace: Pace = field(default_factory=Pace)
     """Of an upload."""
+    content: Any = None
+    """A hash that what an upload holds goes into as it is read; None where nobody asks."""
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body of an upload in parts. Raises Refusal (code "too_large", "too_slow")."""
@@ -56,6 +58,7 @@ class Call:
             size += len(part)
             if size > self.most_bytes:
                 raise too_large(self.most_bytes)
+            self._hash(part)
             yield part
 
     async def parts(self) -> AsyncIterator[BodyPartReader]:
@@ -74,11 +77,32 @@ class Call:
 
     async def chunks(self, part: BodyPartReader) -> AsyncIterator[bytes]:
         """One part in pieces. Raises Refusal (code "bad_request") when it is cut off; code "too_slow"."""
+        size = 0
         try:
             while chunk := await self.pace.of(part.read_chunk(_CHUNK)):
+                size += len(chunk)
+                self._hash(bytes(chunk))
                 yield bytes(chunk)
+            self._hash(f"\n{size} bytes: {part.name}\n".encode("utf-8", "surrogatepass"))
         except _MALFORMED:
             raise Refusal("the upload ends in the middle of a file; send it again") from None
+
+    async def read_through(self) -> None:
+        """All that is uploaded, for ``content`` alone. Raises as ``parts`` and ``stream``."""
+        if self.request.content_type != "multipart/form-data":
+            async for _ in self.stream():
+                pass
+            return
+        size = 0
+        async for part in self.parts():
+            async for chunk in self.chunks(part):
+                size += len(chunk)
+                if size > self.most_bytes:
+                    raise too_large(self.most_bytes)
+
+    def _hash(self, data: bytes) -> None:
+        if self.content is not None:
+            self.content.update(data)
 
     async def read_part(self, part: BodyPartReader, most_bytes: int) -> bytes:
         """One part whole. Raises Refusal (code "bad_request", "too_large", "too_slow")."""
