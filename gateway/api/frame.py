@@ -13,6 +13,7 @@ from gateway.api.pace import Pace
 from gateway.api.problems import Refusal
 from gateway.api.routing import Call, Route, too_large
 from gateway.domain.accounts import Actor, Role
+from gateway.domain.addresses import neighbourhood
 from gateway.domain.errors import InvariantBroken
 from gateway.ports.requests import IdempotencyStore
 
@@ -79,12 +80,12 @@ class Frame:
     async def admitted(self, request: web.Request, roles: frozenset[Role] | None, scope: str) -> Actor:
         """Who asks, if they may. Raises Refusal."""
         if roles is None:
-            self._count(request.remote or "")
+            self._count(neighbourhood(request.remote or ""))
             return Actor(id=NOBODY.id, roles=NOBODY.roles, address=request.remote or "")
         try:
             actor = await self.identify(request)
         except Refusal:
-            self._count(request.remote or "")
+            self._count(neighbourhood(request.remote or ""))
             raise
         self._count(actor.id)
         if not actor.may(roles, scope):
