@@ -259,3 +259,32 @@ async def test_pipelined_requests_with_one_key_make_one(served: Served):
     assert (await send(served.port, raw * 5)).status == 201
     await asyncio.sleep(0.2)
     assert await served.count("people") == 1
+
+
+async def test_who_is_erased_while_all_else_happens_to_them_stays_erased(served: Served):
+    await served.made("/api/v1/consent-texts", {"version": "1", "language": "en", "body": "I agree."})
+    given = {"text_version": "1", "how": "paper"}
+    for round_ in range(12):
+        one = "/api/v1/people/" + (await served.made("/api/v1/people", {**ADA, "number": str(round_)}))["id"]
+        await served.made(f"{one}/consents", given)
+        others: list[tuple[str, str, dict[str, Any] | None]] = [
+            ("PATCH", one, {"name": "B"}),
+            ("POST", f"{one}/consents", given),
+            ("POST", f"{one}/cards", {"number": f"AA{round_:02d}", "label": "x"}),
+            ("PUT", f"{one}/pin", {"pin": "7302"}),
+            ("POST", f"{one}/consents/withdraw", None),
+            ("DELETE", f"{one}/templates", None),
+            ("GET", f"{one}/export", None),
+            ("PATCH", one, {"status": "suspended"}),
+            ("PATCH", one, {"profiles": []}),
+            ("GET", one, None),
+        ]
+        others.insert(round_ % 11, ("DELETE", one, None))
+        said = await asyncio.gather(
+            *(served.ask(m, path, json=body, headers={"If-Match": "*"}) for m, path, body in others)
+        )
+        assert said[round_ % 11][0] == 200, said
+        assert all(status < 500 for status, _ in said), said
+        assert (await served.ask("GET", one))[0] == 404
+    for table in ("people", "consents", "templates", "photographs", "cards", "pins", "person_profiles"):
+        assert await served.count(table) == 0, table

@@ -4,43 +4,23 @@ import gzip
 import logging
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import psutil
 import pytest
 
-from gateway.api.server import listening
-from gateway.domain.accounts import Actor, Role
+from gateway.domain.accounts import Role
 from gateway.domain.tokens import csrf
-from gateway.settings import Api
 from gateway.storage.pool import Database
-from tests.fakes.office import OfficeRig, office_rig
 from tests.fakes.raw_http import Said, request, send
+from tests.fakes.served_office import JSON, SCIM, Served, served_office
 
-ROOT = Actor(id="command:root", roles=frozenset(Role))
-JSON = b"Content-Type: application/json"
-SCIM = b"Content-Type: application/scim+json"
 NOT_TEXT = [b"\xff", b"\xed\xa0\x80", b"%00", b"%ff", b"%ed%a0%80", b"a\xffb", "é".encode("latin-1")]
-
-
-@dataclass
-class Served:
-    office: OfficeRig
-    port: int
-    key: bytes
-
-    async def ask(self, method: str, target: bytes | str, *headers: bytes, body: bytes = b"") -> Said:
-        return await send(self.port, request(method, target, self.key, *headers, body=body))
 
 
 @pytest.fixture
 async def served(database: Database) -> AsyncIterator[Served]:
-    async with office_rig(database, real_callers=True) as office:
-        _, token = await office.office.services().keys.create(
-            ROOT, name="k", roles=frozenset(Role), scopes=frozenset(), expires_at=None
-        )
-        async with listening(Api(port=0), office.office.application()) as port:
-            yield Served(office, port, b"Authorization: Bearer " + token.encode())
+    async with served_office(database) as made:
+        yield made
 
 
 def refused(said: Said) -> None:
@@ -110,11 +90,7 @@ async def test_what_is_no_text_in_a_header_is_refused(served: Served, bad: bytes
 
 
 async def test_a_csrf_token_that_is_no_text_is_a_wrong_one(served: Served):
-    services = served.office.office.services()
-    made = await services.accounts.create(
-        ROOT, login="ada", name="A", roles=frozenset({Role.HR}), password=None
-    )
-    token = (await services.sign_in.open(made, "127.0.0.1")).token
+    _, token = await served.session(Role.HR)
     cookie = b"Cookie: facegate=" + token.encode()
     for sent in (b"\xff", b"\xed\xa0\x80", csrf(token).encode() + b"\xff"):
         ask = request("POST", "/api/v1/people", cookie, JSON, b"X-CSRF-Token: " + sent, body=b"{}")
