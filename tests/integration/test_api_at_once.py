@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,67 +11,24 @@ import aiohttp
 import pytest
 
 from gateway.api import once
-from gateway.api.server import listening
-from gateway.domain.accounts import Actor, Role
 from gateway.domain.errors import DatabaseUnavailable
 from gateway.rehearsal import portraits
-from gateway.security.spool import SealedFolder
-from gateway.settings import Api
 from gateway.storage.idempotency import PostgresIdempotency
 from gateway.storage.pool import Database
 from gateway.vision.photo import PhotoAnalyser
-from tests.fakes.office import FakeSiteKeys, OfficeRig, engine, office_rig
+from tests.fakes.asking_office import Asking, asking
+from tests.fakes.office import engine
 from tests.fakes.raw_http import request, send
 
-ROOT = Actor(id="command:root", roles=frozenset(Role))
 JSON = b"Content-Type: application/json"
 CSV = b"Content-Type: text/csv"
 ADA = {"number": "7", "name": "Ada"}
 
 
-@dataclass
-class Served:
-    office: OfficeRig
-    database: Database
-    port: int
-    session: aiohttp.ClientSession
-    key: str
-    other: str
-
-    async def ask(self, method: str, path: str, key: str = "", **more: Any) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {key or self.key}", **more.pop("headers", {})}
-        url = f"http://127.0.0.1:{self.port}{path}"
-        async with self.session.request(method, url, headers=headers, **more) as said:
-            return said.status, await said.json() if said.content_type.endswith("json") else None
-
-    async def made(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        status, said = await self.ask("POST", path, json=body)
-        assert status == 201, said
-        return dict(said)
-
-    async def count(self, table: str) -> int:
-        async with self.database.connection() as db:
-            return int(await db.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608
-
-    def done(self, action: str) -> int:
-        return sum(a["action"] == action for a in self.office.actions())
-
-
 @pytest.fixture
-async def served(database: Database, state: Path) -> AsyncIterator[Served]:
-    async with office_rig(database, real_callers=True) as office:
-        office.office.imports.files = SealedFolder(state / "uploads", FakeSiteKeys())
-        keys = [
-            (await office.office.services().keys.create(
-                ROOT, name="k", roles=frozenset(Role), scopes=frozenset(), expires_at=None
-            ))[1]
-            for _ in range(2)
-        ]  # fmt: skip
-        async with (
-            listening(Api(port=0), office.office.application()) as port,
-            aiohttp.ClientSession() as session,
-        ):
-            yield Served(office, database, port, session, *keys)
+async def served(database: Database, state: Path) -> AsyncIterator[Asking]:
+    async with asking(database, state) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -84,7 +40,7 @@ async def served(database: Database, state: Path) -> AsyncIterator[Served]:
     ],
 )
 async def test_of_many_changes_of_one_version_one_wins(
-    served: Served, path: str, body: dict[str, Any], id_of: str, action: str
+    served: Asking, path: str, body: dict[str, Any], id_of: str, action: str
 ):
     made = await served.made(path, body)
     one = f"{path}/{made[id_of]}"
@@ -109,7 +65,7 @@ async def test_of_many_changes_of_one_version_one_wins(
     ],
 )
 async def test_ten_at_once_with_one_key_make_one(
-    served: Served, path: str, body: dict[str, Any], table: str, action: str
+    served: Asking, path: str, body: dict[str, Any], table: str, action: str
 ):
     before, recorded = await served.count(table), served.done(action)
     headers = {"Idempotency-Key": "k1"}
@@ -127,7 +83,7 @@ async def test_ten_at_once_with_one_key_make_one(
     assert elsewhere[0] in {400, 409}
 
 
-async def test_a_key_of_another_caller_is_another_thing(served: Served):
+async def test_a_key_of_another_caller_is_another_thing(served: Asking):
     headers = {"Idempotency-Key": "k1"}
     mine = await served.ask("POST", "/api/v1/people", json=ADA, headers=headers)
     theirs = await served.ask(
@@ -139,7 +95,7 @@ async def test_a_key_of_another_caller_is_another_thing(served: Served):
     assert again[1]["code"] == "idempotency_key_reused"
 
 
-async def until_answered(served: Served, path: str, body: bytes, kind: str) -> tuple[int, Any]:
+async def until_answered(served: Asking, path: str, body: bytes, kind: str) -> tuple[int, Any]:
     async with asyncio.timeout(20):
         while True:
             headers = {"Idempotency-Key": "k1", "Content-Type": kind}
@@ -151,7 +107,7 @@ async def until_answered(served: Served, path: str, body: bytes, kind: str) -> t
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.002, 0.01, 0.03])
-async def test_who_hangs_up_before_the_answer_finds_it_later(served: Served, pause_s: float):
+async def test_who_hangs_up_before_the_answer_finds_it_later(served: Asking, pause_s: float):
     body = b'{"number":"7","name":"Ada"}'
     key = b"Authorization: Bearer " + served.key.encode()
     for _ in range(5):
@@ -163,7 +119,7 @@ async def test_who_hangs_up_before_the_answer_finds_it_later(served: Served, pau
     assert (await served.count("people"), served.done("person.create")) == (1, 1)
 
 
-async def test_who_hangs_up_in_the_middle_of_an_upload_may_send_it_again(served: Served):
+async def test_who_hangs_up_in_the_middle_of_an_upload_may_send_it_again(served: Asking):
     body = b"number,name\r\n" + b"".join(b"%d,P\r\n" % i for i in range(5000))
     key = b"Authorization: Bearer " + served.key.encode()
     head = request(
@@ -178,7 +134,7 @@ async def test_who_hangs_up_in_the_middle_of_an_upload_may_send_it_again(served:
     assert (await served.count("imports"), served.done("import.begin")) == (1, 1)
 
 
-async def test_ten_uploads_at_once_with_one_key_are_one_and_another_file_is_refused(served: Served):
+async def test_ten_uploads_at_once_with_one_key_are_one_and_another_file_is_refused(served: Asking):
     headers = {"Idempotency-Key": "k1", "Content-Type": "text/csv"}
     csv = b"number,name\r\n1,A\r\n"
     said = await asyncio.gather(
@@ -193,7 +149,7 @@ async def test_ten_uploads_at_once_with_one_key_are_one_and_another_file_is_refu
     assert await served.count("imports") == 1
 
 
-async def test_an_upload_of_photographs_is_compared_by_what_is_in_it(served: Served):
+async def test_an_upload_of_photographs_is_compared_by_what_is_in_it(served: Asking):
     collins = portraits.collins(PhotoAnalyser(engine())).png()
     who = (await served.made("/api/v1/people", ADA))["id"]
     async with served.database.connection() as db:
@@ -214,7 +170,7 @@ async def test_an_upload_of_photographs_is_compared_by_what_is_in_it(served: Ser
 
 
 async def test_a_long_upload_keeps_its_key_as_long_as_it_goes_on(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Asking, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(once, "HOLD_S", 0.05)
     csv = b"number,name\r\n1,A\r\n"
@@ -238,7 +194,7 @@ async def test_a_long_upload_keeps_its_key_as_long_as_it_goes_on(
 
 
 async def test_what_was_done_is_said_even_when_the_answer_cannot_be_kept(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Asking, monkeypatch: pytest.MonkeyPatch
 ):
     async def away(*_: object) -> None:
         raise DatabaseUnavailable("away")
@@ -251,7 +207,7 @@ async def test_what_was_done_is_said_even_when_the_answer_cannot_be_kept(
     assert served.done("person.create") == 1
 
 
-async def test_pipelined_requests_with_one_key_make_one(served: Served):
+async def test_pipelined_requests_with_one_key_make_one(served: Asking):
     key = b"Authorization: Bearer " + served.key.encode()
     raw = request(
         "POST", "/api/v1/people", key, JSON, b"Idempotency-Key: k1", body=b'{"number":"7","name":"Ada"}'
@@ -259,32 +215,3 @@ async def test_pipelined_requests_with_one_key_make_one(served: Served):
     assert (await send(served.port, raw * 5)).status == 201
     await asyncio.sleep(0.2)
     assert await served.count("people") == 1
-
-
-async def test_who_is_erased_while_all_else_happens_to_them_stays_erased(served: Served):
-    await served.made("/api/v1/consent-texts", {"version": "1", "language": "en", "body": "I agree."})
-    given = {"text_version": "1", "how": "paper"}
-    for round_ in range(12):
-        one = "/api/v1/people/" + (await served.made("/api/v1/people", {**ADA, "number": str(round_)}))["id"]
-        await served.made(f"{one}/consents", given)
-        others: list[tuple[str, str, dict[str, Any] | None]] = [
-            ("PATCH", one, {"name": "B"}),
-            ("POST", f"{one}/consents", given),
-            ("POST", f"{one}/cards", {"number": f"AA{round_:02d}", "label": "x"}),
-            ("PUT", f"{one}/pin", {"pin": "7302"}),
-            ("POST", f"{one}/consents/withdraw", None),
-            ("DELETE", f"{one}/templates", None),
-            ("GET", f"{one}/export", None),
-            ("PATCH", one, {"status": "suspended"}),
-            ("PATCH", one, {"profiles": []}),
-            ("GET", one, None),
-        ]
-        others.insert(round_ % 11, ("DELETE", one, None))
-        said = await asyncio.gather(
-            *(served.ask(m, path, json=body, headers={"If-Match": "*"}) for m, path, body in others)
-        )
-        assert said[round_ % 11][0] == 200, said
-        assert all(status < 500 for status, _ in said), said
-        assert (await served.ask("GET", one))[0] == 404
-    for table in ("people", "consents", "templates", "photographs", "cards", "pins", "person_profiles"):
-        assert await served.count(table) == 0, table
