@@ -1,9 +1,10 @@
 """Answers: what handlers say, errors as problems, one line of log a request."""
 
+import asyncio
 import re
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from gateway.domain.ids import uuid7
 _log = structlog.get_logger(__name__)
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+TAKE_S = 60.0
+"""So long a caller may take over a part of a streamed answer."""
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _HARDENED = {
     "Cache-Control": "no-store",
@@ -39,9 +42,7 @@ async def outermost(
     began = time.perf_counter()
     response = await _guarded(request, handler)
     if not response.prepared:
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
-        for name, value in _HARDENED.items():
-            response.headers.setdefault(name, value)
+        _harden(response, request[REQUEST_ID])
     resource = request.match_info.route.resource
     _log.info(
         "request",
@@ -52,6 +53,40 @@ async def outermost(
         request_id=request[REQUEST_ID],
     )
     return response
+
+
+def expected(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """What aiohttp refuses before any middleware (an ``Expect`` nobody meets), as a problem."""
+
+    async def asked(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return unreadable(error.status)
+
+    return asked
+
+
+def unreadable(status: int) -> web.Response:
+    """The answer to what is no request, or failed outside every handler."""
+    known = uuid7(int(time.time() * 1000))
+    error: GatewayError = InvariantBroken("", code="internal")
+    if status == 417:
+        error = Refusal("Expect: there is 100-continue, and nothing else", code="expectation_failed")
+    elif status < 500:
+        error = Refusal("this is no HTTP request that can be read here: its line, a header or its length")
+    response = _as_problem(error, known)
+    _harden(response, known)
+    return response
+
+
+def _harden(response: web.StreamResponse, request_id: str) -> None:
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Server"] = "facegate"
+    for name, value in _HARDENED.items():
+        response.headers.setdefault(name, value)
 
 
 async def _guarded(
@@ -66,11 +101,11 @@ async def _guarded(
             raise
         return _problem(request, _in_our_words(request, error))
     except Exception as error:  # noqa: BLE001  # a bug of ours: told, logged, and the service goes on
-        _log.error("request_failed", request_id=request[REQUEST_ID], **_place_of(error))
+        _log.error("request_failed", request_id=request[REQUEST_ID], **place_of(error))
         return _problem(request, InvariantBroken(type(error).__name__, code="internal"))
 
 
-def _place_of(error: BaseException) -> dict[str, str]:
+def place_of(error: BaseException) -> dict[str, str]:
     """Where a bug is, without the error's own words: they may quote what was being worked on."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     return {
@@ -96,9 +131,13 @@ def _in_our_words(request: web.Request, error: web.HTTPException) -> Refusal:
 
 
 def _problem(request: web.Request, error: GatewayError) -> web.Response:
-    body = problems.problem_of(error, request[REQUEST_ID])
-    if body.status == 500 and error.code != "internal":
+    if problems.status_of(error) == 500 and error.code != "internal":
         _log.error("request_failed", code=error.code, why=str(error), request_id=request[REQUEST_ID])
+    return _as_problem(error, request[REQUEST_ID])
+
+
+def _as_problem(error: GatewayError, request_id: str) -> web.Response:
+    body = problems.problem_of(error, request_id)
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(problems.RETRY_AFTER_S)
@@ -138,13 +177,24 @@ async def _streamed(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={**headers, **_HARDENED, "X-Request-Id": request[REQUEST_ID]})
     response.content_type = media_type
-    first: bytes | None = None
-    async for part in parts:  # nothing is promised before the first part is there
-        if first is None:
-            first = part
+    whole = False
+    try:
+        async for part in parts:
+            if not response.prepared:  # nothing is promised before the first part is there
+                await response.prepare(request)
+            async with asyncio.timeout(TAKE_S):
+                await response.write(part)
+        if not response.prepared:
             await response.prepare(request)
-        await response.write(part)
-    if first is None:
-        await response.prepare(request)
-    await response.write_eof()
+        await response.write_eof()
+        whole = True
+    except TimeoutError:
+        raise Refusal("the answer was not taken in time", code="too_slow") from None
+    except ConnectionError:
+        raise Refusal("the caller went away") from None
+    finally:
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
+        if not whole and response.prepared and request.transport is not None:
+            request.transport.abort()  # nobody takes a part of it for the whole
     return response

@@ -1,29 +1,25 @@
 """The frame around every handler: who asks, may they, is it well formed, was it asked before."""
 
-import hashlib
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from gateway.api import reading
 from gateway.api.answering import outermost, respond
 from gateway.api.limits import RateLimit
-from gateway.api.problems import Fault, Refusal
+from gateway.api.once import Once
+from gateway.api.pace import Pace
+from gateway.api.problems import Refusal
 from gateway.api.routing import Call, Route, too_large
 from gateway.domain.accounts import Actor, Role
+from gateway.domain.addresses import neighbourhood
 from gateway.domain.errors import InvariantBroken
-from gateway.domain.ids import PersonId
-from gateway.ports.requests import IdempotencyStore, StoredAnswer
+from gateway.ports.requests import IdempotencyStore
 
 Identify = Callable[[web.Request], Awaitable[Actor]]
 """Who asks. Raises Refusal (code "unauthenticated")."""
 
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_PERSON = re.compile(r"/people/([0-9a-f-]{36})")
 NOBODY = Actor(id="nobody", roles=frozenset())
 
 
@@ -57,6 +53,7 @@ class Frame:
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         actor = await self.admitted(request, route.roles, route.scope)
         _check_path(request)
+        reading.check_coding(request)
         if route.upload:
             _check_upload(route, request)
         query = reading.query_of(route, request)
@@ -69,21 +66,26 @@ class Frame:
             body=body,
             if_match=reading.if_match(route, request.headers),
             most_bytes=route.most_bytes,
+            pace=Pace(route.most_s),
         )
+
+        async def answer(asked: Call) -> web.StreamResponse:
+            return await respond(request, route, await route.handler(asked))
+
         key = request.headers.get("Idempotency-Key")
         if route.creates and key is not None:
-            return await self._once(route, call, key)
-        return await respond(request, route, await route.handler(call))
+            return await Once(requests=self.requests).answered(route, call, key, answer)
+        return await answer(call)
 
     async def admitted(self, request: web.Request, roles: frozenset[Role] | None, scope: str) -> Actor:
         """Who asks, if they may. Raises Refusal."""
         if roles is None:
-            self._count(request.remote or "")
+            self._count(neighbourhood(request.remote or ""))
             return Actor(id=NOBODY.id, roles=NOBODY.roles, address=request.remote or "")
         try:
             actor = await self.identify(request)
         except Refusal:
-            self._count(request.remote or "")
+            self._count(neighbourhood(request.remote or ""))
             raise
         self._count(actor.id)
         if not actor.may(roles, scope):
@@ -102,43 +104,6 @@ class Frame:
                 headers={"Retry-After": seconds},
             )
 
-    async def _once(self, route: Route, call: Call, key: str) -> web.StreamResponse:
-        """The first answer to this key, whoever of several tries gives it."""
-        if not _KEY.fullmatch(key):
-            raise Refusal(
-                "Idempotency-Key: 1 to 255 printable characters without spaces",
-                faults=[Fault(pointer="header/Idempotency-Key", detail="not taken")],
-            )
-        known = await self.requests.claim(call.actor.id, key, _digest(route, call))
-        if known is not None:
-            return web.Response(
-                status=known.status,
-                body=known.body,
-                headers={**known.headers, "Idempotency-Replayed": "true"},
-            )
-        stored: StoredAnswer | None = None
-        try:
-            response = await respond(call.request, route, await route.handler(call))
-            if isinstance(response, web.Response) and isinstance(response.body, bytes):
-                headers = {
-                    n: v for n, v in response.headers.items() if n in {"Content-Type", "ETag", "Location"}
-                }
-                stored = StoredAnswer(
-                    status=response.status,
-                    headers=headers,
-                    body=response.body,
-                    about=_about(call, headers.get("Location", "")),
-                )
-            return response
-        finally:
-            await self.requests.settle(call.actor.id, key, stored)
-
-
-def _about(call: Call, location: str) -> PersonId | None:
-    """The person an answer speaks of, by where it is."""
-    found = call.path.get("person_id") or (match.group(1) if (match := _PERSON.search(location)) else None)
-    return None if found is None else PersonId(found)
-
 
 def _check_path(request: web.Request) -> None:
     if "\x00" in request.path:
@@ -153,10 +118,3 @@ def _check_upload(route: Route, request: web.Request) -> None:
         )
     if request.content_length is not None and request.content_length > route.most_bytes:
         raise too_large(route.most_bytes)
-
-
-def _digest(route: Route, call: Call) -> bytes:
-    """What makes a request the same one. An upload's content is not part of it: it is read as it comes."""
-    text: list[Any] = [route.method, call.request.path_qs]
-    body = b"" if call.body is None else msgspec.json.encode(call.body, order="deterministic")
-    return hashlib.sha256(msgspec.json.encode(text) + b"\n" + body).digest()

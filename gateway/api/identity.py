@@ -54,7 +54,7 @@ def session_of(request: web.Request) -> str | None:
 def _check_csrf(request: web.Request, session: str) -> None:
     """Another site can make a browser send our cookie, but not this header."""
     sent = request.headers.get(CSRF_HEADER, "")
-    if not hmac.compare_digest(sent.encode(), tokens.csrf(session).encode()):
+    if not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), tokens.csrf(session).encode()):
         raise Refusal(
             f"{CSRF_HEADER} is missing or of another session; GET /api/v1/session gives it",
             code="csrf",

@@ -190,7 +190,7 @@ def _codes(route: Route) -> list[str]:
     if route.conditional:
         codes += ["condition_needed", "version_differs"]
     if route.body is not None or route.upload:
-        codes += ["too_large", "unsupported_media_type"]
+        codes += ["too_slow", "too_large", "unsupported_media_type"]
     if route.creates:
         codes += ["idempotency_key_reused", "request_under_way"]
     return codes

@@ -71,7 +71,7 @@ def problem_of(error: GatewayError, request_id: str) -> Problem:
         title=TITLES.get(status, "Error"),
         status=status,
         code=error.code,
-        detail=own if status == 500 else str(error),
+        detail=own if status == 500 else sayable(str(error)),
         request_id=request_id,
         errors=_faults(error),
     )
@@ -84,4 +84,10 @@ def _faults(error: GatewayError) -> Sequence[Fault]:
             for i, one in enumerate(error.judged)
             for reason in one.reasons
         ]
-    return error.faults if isinstance(error, Refusal) else ()
+    faults = error.faults if isinstance(error, Refusal) else ()
+    return [msgspec.structs.replace(f, pointer=sayable(f.pointer), detail=sayable(f.detail)) for f in faults]
+
+
+def sayable(text: str) -> str:
+    """As it is, but for bytes of a header or path that were no text: UTF-8 has no place for them."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from gateway.api.pace import Pace
 from gateway.api.problems import Fault, Refusal
 from gateway.api.routing import Route, too_large
 
@@ -67,12 +68,22 @@ async def body_of(route: Route, request: web.Request) -> Any:
         raise Refusal(f"the body is not JSON: {error}") from None
 
 
+def check_coding(request: web.Request) -> None:
+    """Raises Refusal for a packed body: what it unpacks to is known only when it is too late."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"identity", ""}:
+        raise Refusal(
+            "Content-Encoding is not taken here; send the body as it is",
+            code="unsupported_media_type",
+            headers={"Accept-Encoding": "identity"},
+        )
+
+
 async def read_capped(request: web.Request, most_bytes: int) -> bytes:
-    """The body, if it is no larger. Raises Refusal (code "too_large")."""
+    """The body, if it is no larger. Raises Refusal (code "too_large", "too_slow")."""
     if request.content_length is not None and request.content_length > most_bytes:
         raise too_large(most_bytes)
-    data = bytearray()
-    async for part in request.content.iter_any():
+    data, pace = bytearray(), Pace()
+    while part := await pace.of(request.content.readany()):
         data += part
         if len(data) > most_bytes:
             raise too_large(most_bytes)

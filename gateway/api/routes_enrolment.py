@@ -1,7 +1,8 @@
 """``/api/v1/people/{person_id}/photographs``, ``…/enrolment``, ``…/templates`` and ``/api/v1/verify``."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -21,12 +22,16 @@ from gateway.api.problems import Refusal
 from gateway.api.routes_people import READERS, WRITERS
 from gateway.api.routing import Answer, Call, Route
 from gateway.domain.enrolment import Mode
-from gateway.domain.errors import InvalidInput
+from gateway.domain.errors import InvalidInput, Unavailable
 from gateway.domain.ids import PersonId
 from gateway.ports import Cameras
 from gateway.services.enrolment import Enrolment, Photo, Photographs
 from gateway.services.verify import HIGHEST_FMR, LOWEST_FMR, Verify
 
+TURN_S = 60.0
+"""So long one waits for a turn, of which there are two …"""
+MOST_S = 300.0
+"""… and so long the caller may take over theirs: 100 MB at 2.7 Mbit/s."""
 How = Literal["replace", "add"]
 _MODE = Meta(description="replace: the person's templates and photographs; add: to them, ten at most.")
 _REFUSALS = (
@@ -50,7 +55,7 @@ _REFUSALS = (
     "too_many_templates",
     "roster_changed",
 )
-_FILES = ("bad_photo", "no_photo", "too_many_photos")
+_FILES = ("bad_photo", "no_photo", "too_many_photos", "busy")
 _LOOKS = ("too_few_pictures", "not_live", "liveness_unknown", "no_such_access_point", "camera_unavailable")
 
 
@@ -108,7 +113,7 @@ class EnrolmentRoutes:
         """The routes."""
         person = "/api/v1/people/{person_id}"
         write: dict[str, Any] = {"tag": "enrolment", "roles": WRITERS, "scope": "enrolment:write"}
-        upload: dict[str, Any] = {"upload": MULTIPART, "most_bytes": MOST_TOGETHER}
+        upload: dict[str, Any] = {"upload": MULTIPART, "most_bytes": MOST_TOGETHER, "most_s": MOST_S}
         return (
             Route(
                 method="POST",
@@ -185,10 +190,23 @@ class EnrolmentRoutes:
             ),
         )
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises Unavailable (code "busy")."""
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._uploads.acquire()
+        except TimeoutError:
+            raise Unavailable("other pictures are being judged; try again in a moment", code="busy") from None
+        try:
+            yield
+        finally:
+            self._uploads.release()
+
     async def enrol(self, call: Call) -> EnrolledOut:
         """Photographs as they come."""
         mode = Mode(call.query.mode)
-        async with self._uploads:
+        async with self._turn():
             done = await self.desk.enrolment.photographs(call.actor, _person(call), photographs(call), mode)
         return enrolled_out(done)
 
@@ -200,7 +218,7 @@ class EnrolmentRoutes:
             raise InvalidInput("this gateway has no such access point", code="no_such_access_point")
         person_id = _person(call)
         await self.desk.enrolment.standing(person_id)  # nobody is filmed who has not consented
-        async with self._uploads:
+        async with self._turn():
             frames = await self.desk.cameras.pictures(eye.camera, self.desk.seconds)
             done = await self.desk.enrolment.frames(
                 call.actor, person_id, frames, Mode(given.mode), liveness=eye.liveness
@@ -228,7 +246,7 @@ class EnrolmentRoutes:
         """Two pictures, or one and somebody enrolled."""
         asked: VerifyQuery = call.query
         wanted = frozenset({"document"} if asked.person_id else {"document", "live"})
-        async with self._uploads:
+        async with self._turn():
             given: dict[str, Photo] = {}
             async for name, data in pictures(call, frozenset({"document", "live"})):
                 if name in given:

@@ -13,6 +13,7 @@ from gateway.api.problems import Refusal
 from gateway.api.routing import EVERY_ROLE, Answer, Call, Route
 from gateway.domain import tokens
 from gateway.domain.accounts import Role
+from gateway.domain.addresses import neighbourhood
 from gateway.services.signin import SignedIn, SignIn
 
 Code = Annotated[str, Meta(pattern="^[0-9]{6}$", description="Of the authenticator app.")]
@@ -135,7 +136,10 @@ class SessionRoutes:
                 description="Ends all its sessions and begins a new one.",
                 body=PasswordBody,
                 answer=SessionOut,
-                errors=("csrf", "sign_in_refused", "weak_password", "not_an_account", "no_such_account"),
+                errors=(
+                    *("csrf", "sign_in_refused", "weak_password", "not_an_account", "no_such_account"),
+                    "version_differs",
+                ),
                 **own,
             ),
         )
@@ -157,7 +161,7 @@ class SessionRoutes:
         )
 
     def _count(self, call: Call) -> None:
-        wait_s = self.tries.wait_s(call.actor.address)
+        wait_s = self.tries.wait_s(neighbourhood(call.actor.address))
         if wait_s:
             raise Refusal(
                 "too many tries from this address; wait a little",

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.api.pace import Pace
 from gateway.api.problems import Refusal
 from gateway.domain.accounts import Actor, Role
 
@@ -45,24 +46,29 @@ class Call:
     """The version the caller changes; None when they said ``*`` or nothing."""
     most_bytes: int = 0
     """Of an upload."""
+    pace: Pace = field(default_factory=Pace)
+    """Of an upload."""
+    content: Any = None
+    """A hash that what an upload holds goes into as it is read; None where nobody asks."""
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The body of an upload in parts. Raises Refusal (code "too_large")."""
+        """The body of an upload in parts. Raises Refusal (code "too_large", "too_slow")."""
         size = 0
-        async for part in self.request.content.iter_chunked(_CHUNK):
+        while part := await self.pace.of(self.request.content.read(_CHUNK)):
             size += len(part)
             if size > self.most_bytes:
                 raise too_large(self.most_bytes)
+            self._hash(part)
             yield part
 
     async def parts(self) -> AsyncIterator[BodyPartReader]:
         """The parts of a multipart/form-data upload, each to be read before the next.
 
-        Raises Refusal (code "bad_request") for what is no such thing.
+        Raises Refusal (code "bad_request") for what is no such thing; code "too_slow".
         """
         try:
             reader = await self.request.multipart()
-            while (part := await reader.next()) is not None:
+            while (part := await self.pace.of(reader.next())) is not None:
                 if not isinstance(part, BodyPartReader):
                     raise Refusal("a part of the upload is itself multipart; send every file as its own part")
                 yield part
@@ -70,15 +76,36 @@ class Call:
             raise Refusal("the upload is not multipart/form-data as RFC 7578 has it") from None
 
     async def chunks(self, part: BodyPartReader) -> AsyncIterator[bytes]:
-        """One part in pieces. Raises Refusal (code "bad_request") when it is cut off."""
+        """One part in pieces. Raises Refusal (code "bad_request") when it is cut off; code "too_slow"."""
+        size = 0
         try:
-            while chunk := await part.read_chunk(_CHUNK):
+            while chunk := await self.pace.of(part.read_chunk(_CHUNK)):
+                size += len(chunk)
+                self._hash(bytes(chunk))
                 yield bytes(chunk)
+            self._hash(f"\n{size} bytes: {part.name}\n".encode("utf-8", "surrogatepass"))
         except _MALFORMED:
             raise Refusal("the upload ends in the middle of a file; send it again") from None
 
+    async def read_through(self) -> None:
+        """All that is uploaded, for ``content`` alone. Raises as ``parts`` and ``stream``."""
+        if self.request.content_type != "multipart/form-data":
+            async for _ in self.stream():
+                pass
+            return
+        size = 0
+        async for part in self.parts():
+            async for chunk in self.chunks(part):
+                size += len(chunk)
+                if size > self.most_bytes:
+                    raise too_large(self.most_bytes)
+
+    def _hash(self, data: bytes) -> None:
+        if self.content is not None:
+            self.content.update(data)
+
     async def read_part(self, part: BodyPartReader, most_bytes: int) -> bytes:
-        """One part whole. Raises Refusal (code "bad_request", "too_large")."""
+        """One part whole. Raises Refusal (code "bad_request", "too_large", "too_slow")."""
         data = bytearray()
         async for chunk in self.chunks(part):
             data += chunk
@@ -121,6 +148,8 @@ class Route:
     produces: str = "application/json"
     """Media type of what is not JSON."""
     most_bytes: int = 1_000_000
+    most_s: float = float("inf")
+    """So long an upload may take altogether, at whatever pace."""
 
 
 def too_large(most_bytes: int) -> Refusal:

@@ -1,5 +1,6 @@
 """Where the API listens: with the site's certificate, or without one on loopback alone."""
 
+import asyncio
 import contextlib
 import ipaddress
 import ssl
@@ -9,12 +10,14 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from gateway.domain.errors import ConfigError
+from gateway.api.conversation import Room, conversations
+from gateway.domain.errors import ConfigError, InvariantBroken
 from gateway.settings import Api
 
 _log = structlog.get_logger(__name__)
 
 _CLOSE_S = 5.0
+_HANDSHAKE_S = 10.0
 
 
 def loopback(host: str) -> bool:
@@ -56,17 +59,27 @@ async def listening(settings: Api, application: web.Application) -> AsyncIterato
     context = tls(settings)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_CLOSE_S)
     await runner.setup()
+    sockets: asyncio.Server | None = None
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context)
+        if runner.server is None:
+            raise InvariantBroken("the API is set up and has no server")
         try:
-            await site.start()
+            sockets = await asyncio.get_running_loop().create_server(
+                conversations(runner.server, Room()),
+                settings.host,
+                settings.port,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_S if context is not None else None,
+            )
         except OSError as error:
             raise ConfigError(
                 f"api: {settings.host}:{settings.port} cannot be listened on ({error.strerror}); "
                 "choose another port"
             ) from error
-        port: int = runner.addresses[0][1]
+        port: int = sockets.sockets[0].getsockname()[1]
         _log.info("api_served", host=settings.host, port=port, tls=context is not None)
         yield port
     finally:
+        if sockets is not None:
+            sockets.close()
         await runner.cleanup()

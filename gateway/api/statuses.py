@@ -8,10 +8,12 @@ TITLES: Mapping[int, str] = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "It took too long",
     409: "In conflict with what is there",
     412: "It was changed meanwhile",
     413: "Too large",
     415: "Media type not supported",
+    417: "Not what is expected here",
     422: "Not acceptable as it is",
     428: "A condition is needed",
     429: "Too many requests",
@@ -25,6 +27,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     403: ("forbidden", "csrf", "beyond_own_rights"),
     404: ("not_found",),
     405: ("method_not_allowed",),
+    408: ("too_slow",),
     409: (
         *("idempotency_key_reused", "request_under_way", "profile_needed", "no_consent", "not_enrolled"),
         *("person_left", "last_administrator", "code_refused", "too_many_templates", "roster_changed"),
@@ -33,6 +36,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     412: ("version_differs",),
     413: ("too_large",),
     415: ("unsupported_media_type",),
+    417: ("expectation_failed",),
     422: (
         *(
             "weak_password",
@@ -52,7 +56,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     429: ("too_many_requests",),
     500: ("internal",),
     503: (
-        *("unavailable", "disk_full", "not_ready", "provider_unavailable", "camera_unavailable"),
+        *("unavailable", "disk_full", "not_ready", "busy", "provider_unavailable", "camera_unavailable"),
         *("database_unavailable", "journal_unavailable"),
     ),
 }

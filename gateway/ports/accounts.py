@@ -46,11 +46,16 @@ class AccountStore(Protocol):
         """
         ...
 
-    async def begin(self, login: str) -> Attempt | None:
-        """A sign-in begins: it counts as failed until ``succeed``. None for a login nobody has."""
+    async def begin(self, login: str, address: str) -> Attempt | None:
+        """A sign-in begins: it counts as failed until ``succeed``. None for a login nobody has.
+
+        Where the account has signed in before, it counts for that address alone; all others count together.
+        """
         ...
 
-    async def succeed(self, account_id: str, *, totp_step: int | None, password_hash: str | None) -> bool:
+    async def succeed(
+        self, account_id: str, address: str, *, totp_step: int | None, password_hash: str | None
+    ) -> bool:
         """It was right. False when this one-time code was used meanwhile; a new hash replaces the old one."""
         ...
 
@@ -66,8 +71,11 @@ class AccountStore(Protocol):
         """The secret that is not proven yet."""
         ...
 
-    async def adopt_totp(self, account_id: str, step: int, told: Told) -> None:
-        """It is proven: from now on signing in takes a code later than ``step``."""
+    async def adopt_totp(self, account_id: str, sealed: bytes, step: int, told: Told) -> bool:
+        """It is proven: from now on signing in takes a code later than ``step``.
+
+        False when another secret took its place meanwhile.
+        """
         ...
 
 
@@ -75,9 +83,9 @@ class SessionStore(Protocol):
     """Who is signed in, by the digests of their tokens."""
 
     async def open(
-        self, digest: bytes, account_id: str, address: str, expires_at: datetime, told: Told
-    ) -> None:
-        """Begin one."""
+        self, digest: bytes, account: Account, address: str, expires_at: datetime, told: Told
+    ) -> bool:
+        """Begin one; False when the account is not any more as it is given here."""
         ...
 
     async def account_of(self, digest: bytes, idle: timedelta) -> Account | None:

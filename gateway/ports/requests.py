@@ -16,6 +16,8 @@ class StoredAnswer:
     body: bytes
     about: PersonId | None = None
     """Whose data it holds: it is forgotten with them."""
+    content: bytes = b""
+    """SHA-256 of what was uploaded."""
 
 
 class IdempotencyStore(Protocol):
@@ -27,6 +29,10 @@ class IdempotencyStore(Protocol):
         Raises Rejected: code "idempotency_key_reused" for another request under the same key,
         "request_under_way" while the first one is not answered.
         """
+        ...
+
+    async def hold(self, actor: str, key: str) -> None:
+        """The request is still being carried out: without a word of it for two minutes it is forgotten."""
         ...
 
     async def settle(self, actor: str, key: str, answer: StoredAnswer | None) -> None:

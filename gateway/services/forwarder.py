@@ -92,6 +92,7 @@ class Forwarder:
 
     async def _rest(self) -> None:
         try:
-            await asyncio.wait_for(self._news.wait(), _LOOK_S)
+            async with asyncio.timeout(_LOOK_S):  # wait_for loses a cancellation that comes with the news
+                await self._news.wait()
         except TimeoutError:
             return

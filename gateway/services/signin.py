@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from gateway.domain import tokens
 from gateway.domain.accounts import Account, Actor, Attempt
+from gateway.domain.addresses import neighbourhood
 from gateway.domain.errors import InvalidInput, Rejected
 from gateway.ports import Clock, SiteSealer
 from gateway.ports.accounts import AccountStore, ApiKeyStore, OneTimeCodes, Passwords, SessionStore
@@ -49,26 +50,33 @@ class SignIn:
     async def change_password(self, actor: Actor, password: str, code: str | None, new: str) -> SignedIn:
         """Give the caller's own account a new password; all its sessions end, and a new one begins.
 
-        Raises Rejected (code "sign_in_refused"), InvalidInput (code "weak_password", "not_an_account").
+        Raises Rejected (code "sign_in_refused", "version_differs"), InvalidInput (code "weak_password",
+        "not_an_account").
         """
         account = await self._proven((await self._own(actor)).login, password, code, actor.address)
-        changed = await self.directory.change(actor, account.account_id, password=new)
+        changed = await self.directory.change(
+            actor, account.account_id, password=new, expected_version=account.version
+        )
         return await self.open(changed, actor.address)
 
     async def _proven(self, login: str, password: str, code: str | None, address: str) -> Account:
-        attempt = await self.accounts.begin(login)
+        place = neighbourhood(address)
+        attempt = await self.accounts.begin(login, place)
         right, new_hash = await self.passwords.check(attempt.password_hash if attempt else None, password)
         if attempt is None or not right or attempt.locked:
             await self._refused(attempt, address)
         step = await self._step(attempt, code, address)
         if not await self.accounts.succeed(
-            attempt.account.account_id, totp_step=step, password_hash=new_hash
+            attempt.account.account_id, place, totp_step=step, password_hash=new_hash
         ):
             await self._refused(attempt, address)
         return attempt.account
 
     async def open(self, account: Account, address: str) -> SignedIn:
-        """Begin a session for somebody who has proven who they are. A new token each time."""
+        """Begin a session for somebody who has proven who they are. A new token each time.
+
+        Raises Rejected (code "sign_in_refused") when the account was changed since: its password, say.
+        """
         token = tokens.new(tokens.SESSION)
         actor = Actor(id=f"account:{account.account_id}", roles=account.roles, address=address)
 
@@ -76,7 +84,10 @@ class SignIn:
             await self.acted(actor, "session.open")
 
         digest = tokens.digest(token, tokens.SESSION) or b""
-        await self.sessions.open(digest, account.account_id, address, self.clock.now() + self.lasts, told)
+        if not await self.sessions.open(digest, account, address, self.clock.now() + self.lasts, told):
+            raise Rejected(
+                "the account was changed while you signed in; sign in again", code="sign_in_refused"
+            )
         return SignedIn(account=account, token=token, csrf=tokens.csrf(token), lasts=self.lasts)
 
     async def open_outsider(self, outsider: Outsider, address: str) -> SignedIn:
@@ -162,7 +173,8 @@ class SignIn:
         async def told() -> None:
             await self.acted(actor, "account.totp", target=actor.id)
 
-        await self.accounts.adopt_totp(account.account_id, step, told)
+        if not await self.accounts.adopt_totp(account.account_id, sealed, step, told):
+            raise Rejected("another secret was asked for meanwhile; prove that one", code="code_refused")
 
     async def _own(self, actor: Actor) -> Account:
         kind, _, account_id = actor.id.partition(":")

@@ -17,12 +17,31 @@ a.account_id, a.login, a.name, a.roles, a.totp_sealed IS NOT NULL AS totp,
 a.oidc_subject IS NOT NULL AS external,
 a.disabled_at IS NOT NULL AS disabled, a.created_at, a.updated_at, a.version
 """
-_BACK_OFF = """
-UPDATE accounts SET failures = failures + 1, locked_until = CASE WHEN failures < 4 THEN NULL
-    ELSE now() + least(interval '15 minutes', interval '30 seconds' * power(2, least(failures - 4, 20))) END
-WHERE account_id = $1
-"""
+_COUNTED = """failures = failures + 1, locked_until = CASE WHEN failures < 4 THEN NULL
+    ELSE now() + least(interval '15 minutes', interval '30 seconds' * power(2, least(failures - 4, 20)))
+    END"""
 """From the fifth failure on the wait doubles: 30 s, 1 min, 2 min … 15 min (NIST SP 800-63B §5.2.2)."""
+_COUNT = f"UPDATE accounts SET {_COUNTED} WHERE account_id = $1"  # noqa: S608
+_COUNT_THERE = f"UPDATE proven_addresses SET {_COUNTED} WHERE account_id = $1 AND address = $2"  # noqa: S608
+_BEGIN = f"""
+SELECT {ACCOUNT}, a.password_hash, a.totp_sealed, a.totp_last_step, p.address IS NOT NULL AS known,
+    coalesce(CASE WHEN p.address IS NULL THEN a.locked_until ELSE p.locked_until END > now(), false) AS locked
+FROM accounts a LEFT JOIN proven_addresses p ON p.account_id = a.account_id AND p.address = $2
+    AND p.proven_at > now() - interval '90 days'
+WHERE lower(a.login) = lower($1) AND a.disabled_at IS NULL FOR UPDATE OF a
+"""  # noqa: S608
+_RIGHT = """
+UPDATE accounts SET totp_last_step = coalesce($2, totp_last_step), password_hash = coalesce($3, password_hash)
+WHERE account_id = $1 AND ($2::bigint IS NULL OR totp_last_step < $2)
+"""
+_RIGHT_AGAIN = """
+UPDATE proven_addresses SET failures = 0, locked_until = NULL, proven_at = now()
+WHERE account_id = $1 AND address = $2 AND proven_at > now() - interval '90 days'
+"""
+_RIGHT_FIRST = """
+INSERT INTO proven_addresses (account_id, address) VALUES ($1, $2)
+ON CONFLICT (account_id, address) DO UPDATE SET failures = 0, locked_until = NULL, proven_at = now()
+"""
 
 _CHANGE = """
 UPDATE accounts SET name = coalesce($2, name), roles = coalesce($3, roles),
@@ -109,6 +128,11 @@ class PostgresAccounts:
                 password_hash,
                 forget_totp,
             )
+            if password_hash is not None:
+                await db.execute(
+                    "UPDATE proven_addresses SET failures = 0, locked_until = NULL WHERE account_id = $1",
+                    UUID(account_id),
+                )
             after = await _read(db, account_id)
             if Role.ADMINISTRATOR in before.roles and not before.disabled:
                 await _keep_an_administrator(db)
@@ -117,21 +141,24 @@ class PostgresAccounts:
             await told(before, after)
             return after
 
-    async def begin(self, login: str) -> Attempt | None:
-        """A sign-in begins: it counts as failed until ``succeed``."""
+    async def begin(self, login: str, address: str) -> Attempt | None:
+        """A sign-in begins: it counts as failed until ``succeed``.
+
+        Where the account has signed in before, it counts for that address alone; all others count together.
+        """
         if "\x00" in login:
             return None
         async with self.database.transaction() as db:
-            row = await db.fetchrow(
-                f"SELECT {ACCOUNT}, a.password_hash, a.totp_sealed, a.totp_last_step, "  # noqa: S608
-                "coalesce(a.locked_until > now(), false) AS locked FROM accounts a "
-                "WHERE lower(a.login) = lower($1) AND a.disabled_at IS NULL FOR UPDATE",
-                login,
-            )
+            row = await db.fetchrow(_BEGIN, login, address)
             if row is None:
                 return None
             if not row["locked"]:
-                await db.execute(_BACK_OFF, row["account_id"])
+                count = (
+                    (_COUNT_THERE, row["account_id"], address)
+                    if row["known"]
+                    else (_COUNT, row["account_id"])
+                )
+                await db.execute(*count)
         return Attempt(
             account=record(row),
             password_hash=row["password_hash"],
@@ -140,19 +167,21 @@ class PostgresAccounts:
             locked=row["locked"],
         )
 
-    async def succeed(self, account_id: str, *, totp_step: int | None, password_hash: str | None) -> bool:
+    async def succeed(
+        self, account_id: str, address: str, *, totp_step: int | None, password_hash: str | None
+    ) -> bool:
         """It was right; False when this one-time code was used meanwhile."""
-        async with self.database.connection() as db:
-            done = await db.execute(
-                "UPDATE accounts SET failures = 0, locked_until = NULL, "
-                "totp_last_step = coalesce($2, totp_last_step), "
-                "password_hash = coalesce($3, password_hash) "
-                "WHERE account_id = $1 AND ($2::bigint IS NULL OR totp_last_step < $2)",
-                UUID(account_id),
-                totp_step,
-                password_hash,
-            )
-        return bool(done == "UPDATE 1")
+        who = UUID(account_id)
+        async with self.database.transaction() as db:
+            if await db.execute(_RIGHT, who, totp_step, password_hash) != "UPDATE 1":
+                return False
+            if await db.execute(_RIGHT_AGAIN, who, address) != "UPDATE 1":
+                await db.execute("DELETE FROM proven_addresses WHERE proven_at < now() - interval '90 days'")
+                await db.execute(_RIGHT_FIRST, who, address)
+                await db.execute(
+                    "UPDATE accounts SET failures = 0, locked_until = NULL WHERE account_id = $1", who
+                )
+        return True
 
     async def by_subject(self, subject: str) -> Account | None:
         """The account of somebody at the identity provider."""
@@ -178,16 +207,19 @@ class PostgresAccounts:
             )
         return sealed
 
-    async def adopt_totp(self, account_id: str, step: int, told: Told) -> None:
-        """It is proven."""
+    async def adopt_totp(self, account_id: str, sealed: bytes, step: int, told: Told) -> bool:
+        """It is proven; False when another one took its place meanwhile."""
         async with self.database.transaction() as db:
-            await db.execute(
+            done = await db.execute(
                 "UPDATE accounts SET totp_sealed = totp_pending, totp_pending = NULL, totp_last_step = $2, "
-                "version = version + 1, updated_at = now() WHERE account_id = $1",
+                "version = version + 1, updated_at = now() WHERE account_id = $1 AND totp_pending = $3",
                 UUID(account_id),
                 step,
+                sealed,
             )
-            await told()
+            if done == "UPDATE 1":
+                await told()
+        return bool(done == "UPDATE 1")
 
 
 async def _keep_an_administrator(db: Connection) -> None:

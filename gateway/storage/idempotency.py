@@ -12,6 +12,7 @@ from gateway.storage.pool import Database
 
 _PURPOSE = "idempotency"
 _KEEP = "UPDATE idempotency SET sealed = $3, about = $4 WHERE actor = $1 AND key = $2"
+_HOLD = "UPDATE idempotency SET created_at = now() WHERE actor = $1 AND key = $2 AND sealed IS NULL"
 _FORGET = "DELETE FROM idempotency WHERE actor = $1 AND key = $2"
 _STILL_THERE = "SELECT true FROM people WHERE person_id = $1 FOR SHARE"
 """Shared with nobody who erases them: their erasure then finds the answer."""
@@ -23,7 +24,7 @@ DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'
 
 @dataclass(slots=True)
 class PostgresIdempotency:
-    """Kept for a day. A request not answered within two minutes died with its gateway."""
+    """Kept for a day. A request neither held nor answered for two minutes died with its gateway."""
 
     database: Database
     sealer: SiteSealer
@@ -56,6 +57,11 @@ class PostgresIdempotency:
             )
         return _answer(await self.sealer.open(_PURPOSE, row["sealed"]))
 
+    async def hold(self, actor: str, key: str) -> None:
+        """It goes on."""
+        async with self.database.connection() as db:
+            await db.execute(_HOLD, actor, key)
+
     async def settle(self, actor: str, key: str, answer: StoredAnswer | None) -> None:
         """Keep the answer; None gives the key free again."""
         if answer is None:
@@ -71,9 +77,14 @@ class PostgresIdempotency:
 
 def _bytes(answer: StoredAnswer) -> bytes:
     body = base64.b64encode(answer.body).decode()
-    return json.dumps([answer.status, dict(answer.headers), body]).encode()
+    return json.dumps([answer.status, dict(answer.headers), body, answer.content.hex()]).encode()
 
 
 def _answer(plain: bytes) -> StoredAnswer:
-    status, headers, body = json.loads(plain)
-    return StoredAnswer(status=status, headers=headers, body=base64.b64decode(body))
+    status, headers, body, *content = json.loads(plain)
+    return StoredAnswer(
+        status=status,
+        headers=headers,
+        body=base64.b64decode(body),
+        content=bytes.fromhex(content[0]) if content else b"",  # none of an older version's
+    )

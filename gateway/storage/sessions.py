@@ -26,19 +26,24 @@ class PostgresSessions:
     database: Database
 
     async def open(
-        self, digest: bytes, account_id: str, address: str, expires_at: datetime, told: Told
-    ) -> None:
-        """Begin one; those that have ended are cleared away."""
+        self, digest: bytes, account: Account, address: str, expires_at: datetime, told: Told
+    ) -> bool:
+        """Begin one, if the account is still so; those that have ended are cleared away."""
         async with self.database.transaction() as db:
             await db.execute("DELETE FROM sessions WHERE expires_at < now()")
-            await db.execute(
-                "INSERT INTO sessions (digest, account_id, address, expires_at) VALUES ($1, $2, $3, $4)",
+            opened = await db.fetchval(
+                "INSERT INTO sessions (digest, account_id, address, expires_at) "
+                "SELECT $1, account_id, $3, $4 FROM accounts "
+                "WHERE account_id = $2 AND version = $5 AND disabled_at IS NULL FOR SHARE RETURNING true",
                 digest,
-                UUID(account_id),
+                UUID(account.account_id),
                 address,
                 expires_at,
+                account.version,
             )
-            await told()
+            if opened:
+                await told()
+        return bool(opened)
 
     async def account_of(self, digest: bytes, idle: timedelta) -> Account | None:
         """Whose session it is."""

@@ -6,6 +6,7 @@ from gateway.ports.requests import StoredAnswer
 
 class FakeIdempotency:
     def __init__(self) -> None:
+        self.held: list[tuple[str, str]] = []
         self.kept: dict[tuple[str, str], tuple[bytes, StoredAnswer | None]] = {}
 
     async def claim(self, actor: str, key: str, request: bytes) -> StoredAnswer | None:
@@ -18,6 +19,9 @@ class FakeIdempotency:
         if known[1] is None:
             raise Rejected("not answered yet", code="request_under_way")
         return known[1]
+
+    async def hold(self, actor: str, key: str) -> None:
+        self.held.append((actor, key))
 
     async def settle(self, actor: str, key: str, answer: StoredAnswer | None) -> None:
         if answer is None:

@@ -371,6 +371,19 @@ async def test_no_more_than_five_imports_wait(database: Database, state: Path):
         assert len(rig.files()) == 5
 
 
+async def test_the_worker_ends_when_told_so_even_as_an_import_comes(database: Database, state: Path):
+    async with running(database, state / "uploads", work=False) as rig:
+        rig.imports.look_s = 30
+        task = asyncio.create_task(rig.imports.run())
+        await asyncio.sleep(0.5)
+        rig.imports._wake.set()
+        await asyncio.sleep(0)
+        task.cancel()
+        ended, _ = await asyncio.wait({task}, timeout=10)
+        task.cancel()
+        assert ended
+
+
 async def test_one_upload_at_a_time(database: Database, state: Path):
     async with running(database, state / "uploads", work=False) as rig, rig.imports.upload():
         with pytest.raises(Rejected) as refused:

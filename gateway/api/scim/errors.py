@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from scim2_models import Error, SCIMException
 
-from gateway.api.problems import RETRY_AFTER_S, Refusal, status_of
+from gateway.api.problems import RETRY_AFTER_S, Refusal, sayable, status_of
 from gateway.domain.errors import GatewayError, Unavailable
 
 MEDIA_TYPE = "application/scim+json"
@@ -48,4 +48,4 @@ def _own(error: GatewayError) -> Error:
     if status == 500:
         return Error(status=500, detail="the gateway failed; its log has the details")
     # RFC 7644, section 3.12, has 400 for every value that will not do.
-    return Error(status=400 if status == 422 else status, scim_type=keyword, detail=str(error))
+    return Error(status=400 if status == 422 else status, scim_type=keyword, detail=sayable(str(error)))

@@ -8,6 +8,7 @@ from scim2_models import SCIMException
 
 from gateway.api.frame import Frame
 from gateway.api.problems import Refusal
+from gateway.api.reading import check_coding
 from gateway.api.scim.errors import response_of
 from gateway.api.scim.table import BASE, Handler, ScimRoute
 from gateway.domain.accounts import Actor
@@ -36,6 +37,7 @@ def _served(frame: Frame, route: ScimRoute) -> Callable[[web.Request], Awaitable
             actor = await frame.admitted(request, route.roles, route.scope)
             if "\x00" in request.path:
                 raise InvalidInput("the path holds a NUL character")
+            check_coding(request)
             return await route.handler(request, actor)
         except (GatewayError, SCIMException, ValidationError) as error:
             return response_of(error)

@@ -87,7 +87,8 @@ class Imports:
             except GatewayError as error:  # the database is away, or a disk: later, then
                 _log.warning("imports_wait", code=error.code)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.look_s)
+                async with asyncio.timeout(self.look_s):  # wait_for loses a cancel that comes with the news
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _turn(self) -> None:

@@ -54,6 +54,18 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_it_ends_when_told_so_even_as_news_comes(journal: FakeJournal, store: Counting) -> None:
+    forwarder = Forwarder(journal, store)
+    task = asyncio.create_task(forwarder.run())
+    await asyncio.sleep(0.05)
+    forwarder.poke()
+    await asyncio.sleep(0)
+    task.cancel()
+    ended, _ = await asyncio.wait({task}, timeout=5)
+    task.cancel()
+    assert ended
+
+
 async def test_forwards_what_is_there_in_order_and_in_batches(journal: FakeJournal, store: Counting) -> None:
     await journal.append(*(draft() for _ in range(2 * BATCH + 1)))
     forwarder = Forwarder(journal, store)
