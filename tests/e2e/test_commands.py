@@ -94,9 +94,10 @@ def test_evaluate_names_no_one_falsely(tmp_path: Path, analyser):
     assert counts["identified"] >= 0.9 * counts["shown"]
 
 
+@pytest.mark.timeout(300)
 def test_the_demo_goes_as_it_should(state: Path, tmp_path: Path, analyser):
     out = tmp_path / "demo.json"
-    facegate("demo", "--once", "--json", str(out), "--state", str(state / "demo"), timeout=110)
+    facegate("demo", "--once", "--json", str(out), "--state", str(state / "demo"), timeout=280)
     summary = json.loads(out.read_text())
     assert summary["ok"]
     assert summary["grants"] == summary["pulses"] == 1

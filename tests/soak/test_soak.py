@@ -22,8 +22,9 @@ async def play(state: Path, grants: int, longest_life_s: float) -> None:
     assert counted["pulses"] > grants // 3
 
 
+@pytest.mark.timeout(400)
 async def test_fault_17_a_few_hundred_grants_under_faults_and_kills(tmp_path: Path) -> None:
-    await play(tmp_path, 300, 1.0)
+    await play(tmp_path, 300, 1.5)
 
 
 @pytest.mark.soak
