@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from gateway.bulk import exporting
 from gateway.domain.accounts import Role
 from gateway.domain.errors import ConfigError
 from gateway.ground import Ground
+from gateway.ports.accounts import Passwords
 from gateway.privacy_desk import PrivacyDesk
 from gateway.security.credential_secrets import SiteCredentialSecrets
 from gateway.security.oidc import OidcProvider
@@ -51,12 +52,13 @@ class Office:
     desk: Desk
     imports: Imports
     view: View
+    passwords: Passwords = field(default_factory=ArgonPasswords)
 
     def services(self) -> Services:
         """The use cases behind the routes."""
         ground, privacy = self.ground, PrivacyDesk(ground=self.ground)
         stores, acted, clock = ground.stores, ground.record.acted, ground.clock
-        passwords, site_sealer = ArgonPasswords(), AesGcmSiteSealer(ground.site_keys)
+        passwords, site_sealer = self.passwords, AesGcmSiteSealer(ground.site_keys)
         accounts = Accounts(store=stores.accounts, passwords=passwords, acted=acted, clock=clock)
         return Services(
             staff=Staff(stores.staff, ground.sealer, acted),

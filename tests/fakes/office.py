@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher
 
 from gateway import enrolment_desk, settings
 from gateway.api.catalogue import catalogue
@@ -24,6 +25,7 @@ from gateway.foundation import enrolment_engine, stores_on
 from gateway.ground import Ground
 from gateway.office import Office
 from gateway.security.master_key import MasterKey
+from gateway.security.passwords import ArgonPasswords
 from gateway.security.sealing import AesGcmSealer
 from gateway.services.enrolment import Judge
 from gateway.services.witness import Record
@@ -146,6 +148,7 @@ async def office_rig(
         desk=enrolment_desk.desk(ground, analyser),
         imports=bulk_of(ground, Judge(analyser)).imports(),
         view=view(),
+        passwords=ArgonPasswords(PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)),
     )
     async with TestClient(TestServer(office.application(None if real_callers else identify))) as client:
         rig.append(OfficeRig(client=client, office=office, journal=journal, sealer=sealer))

@@ -243,6 +243,9 @@ async def test_bad_files_are_refused_with_their_reason_and_nothing_is_kept(rig: 
             assert status == 202, what
             over = await rig.over(said["id"])
             assert over["counts"]["refused"] >= 1, what
+            async with asyncio.timeout(10):
+                while rig.files():
+                    await asyncio.sleep(0.01)
             continue
         foreign = bool(data) and not data.startswith(b"PK")  # refused at its first bytes already
         assert (status, said["code"]) in {(422, "zip_damaged" if foreign else code), (413, code)}, what
