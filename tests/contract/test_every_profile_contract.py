@@ -10,15 +10,18 @@ from drivers.modbus.alarms import SETTINGS_WRONG, WATCHDOG_UNARMED
 from drivers.modbus.plan import PulseClass
 from gateway.domain.doors import Outcome
 from gateway.ports import Door
-from tests.contract.test_door_contract import DoorContract, grant
+from tests.contract.test_door_contract import DoorOnTheWire, DoorRules, Lock, grant
 from tests.fakes.modbus_rig import until
 from tests.fakes.profiled_rig import PROFILES, ProfiledRig, profiled_rig
 
 SLACK_S = 1.0
 
 
-@pytest.mark.parametrize("name", sorted(PROFILES))
-class TestEveryProfile(DoorContract):
+KINDS = ("adam-6060", "kmtronic-8", "moxa-e1212", "r421a08", "wago-750", "waveshare-relay")
+"""One of each: watchdog proven by silence, none at all, preset, code, watchdog with a status, ticks."""
+
+
+class OnProfile(Lock):
     rig: ProfiledRig
 
     @pytest.fixture
@@ -39,6 +42,14 @@ class TestEveryProfile(DoorContract):
         await door.start()
         await until(lambda: door.health().ready, 15)
 
+
+@pytest.mark.parametrize("name", KINDS)
+class TestEveryKind(OnProfile, DoorRules):
+    pass
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+class TestEveryProfile(OnProfile, DoorOnTheWire):
     async def test_the_output_is_off_again_in_time(self, door: Door) -> None:
         await self.ready(door)
         actuation = await door.unlock(grant())
