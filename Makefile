@@ -12,7 +12,7 @@ demo: $(VENV)/.demo models
 	$(BIN)/facegate demo $(ARGS)
 
 test: $(VENV)/.dev models lint
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 5 --dist worksteal $(TESTS)
 
 # Ten thousand grants under random faults, the gateway killed again and again. SOAK_GRANTS, SOAK_SEED.
 soak: $(VENV)/.dev
