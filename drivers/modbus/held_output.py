@@ -11,7 +11,7 @@ import structlog
 
 from drivers.modbus.alarms import OVERSTAY
 from drivers.modbus.board import HealthBoard
-from drivers.modbus.first_off import SILENCE
+from drivers.modbus.first_silence import SILENCE
 from drivers.modbus.frames import Priority
 from drivers.modbus.plan import WatchdogPlan
 from drivers.modbus.relay_line import RelayLine, Seen, Trouble

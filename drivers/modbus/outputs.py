@@ -5,7 +5,7 @@ from typing import Protocol
 from drivers.modbus.board import HealthBoard
 from drivers.modbus.frames import Ambiguous, Echoed, Priority, Refused
 from drivers.modbus.plan import Field, reads_of
-from drivers.modbus.relay_line import RelayLine, Trouble
+from drivers.modbus.relay_line import Trouble
 from drivers.modbus.rows import Placed, merged
 from drivers.modbus.unit_link import UnitLink
 from drivers.modbus.watch import Watch
@@ -41,11 +41,6 @@ class Outputs:
     def remove(self, member: Member) -> None:
         """Look at this door no more."""
         self._members = tuple(m for m in self._members if m is not member)
-
-    @property
-    def lines(self) -> tuple[RelayLine, ...]:
-        """The relays of all doors."""
-        return tuple(m.watch.line for m in self._members)
 
     @property
     def running(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.first_off import FirstOff
+from drivers.modbus.first_silence import FirstSilence
 from drivers.modbus.inputs import POLL_S, Inputs
 from drivers.modbus.outputs import Member, Outputs
 from drivers.modbus.plan import UnitPlan
@@ -42,7 +42,7 @@ class Unit:
         self.inputs = Inputs(self.link, plan.inputs, poll_s=poll_s)
         self.looked: list[Callable[[], None]] = []
         self._outputs = Outputs(self.link)
-        self._first_off = FirstOff(self.link, self._outputs, plan.watchdog)
+        self._silence = FirstSilence(bus.clock, plan.watchdog)
         self._ready = Readiness(self.link, plan, self._outputs, self.inputs, look_s=look_s)
         dog = self._ready.watchdog
         self._period_s = look_s if dog is None else dog.period_s
@@ -59,6 +59,7 @@ class Unit:
         """Use the unit; a door is watched from now on."""
         self._users += 1
         if self._users == 1:
+            self._silence.begin()
             self.bus.attach(self._link_changed)
             name = f"unit {self.plan.unit} of {self.bus.endpoint}"
             self._start(self._supervise, name)
@@ -138,8 +139,8 @@ class Unit:
         self.link.quiet = "an output should be OFF and nobody writes it" if neglected else None
         if neglected:
             return self._period_s  # nothing more is said to it, so that the watchdog may do what we fail to
-        silent_s = await self._first_off.step()
-        if silent_s is not None:
+        silent_s = self._silence.left_s
+        if silent_s > 0:
             return silent_s
         trouble = await self._ready.secure()
         if trouble is not None:

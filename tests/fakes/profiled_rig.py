@@ -24,7 +24,7 @@ from gateway.telemetry.clock import SystemClock
 
 DEVICES = Path(__file__).parents[2] / "config" / "devices"
 PROFILES = all_profiles([DEVICES])
-TIMEOUT_MS = 600
+TIMEOUT_MS = 400
 
 
 def hastened(profile: Profile) -> Profile:

@@ -224,4 +224,5 @@ def _check_lock(
     for edge in board.device.relays.edges:
         if edge.relay == relay and not edge.on:
             last = unlocks[bisect.bisect_right(unlocks, edge.mono_ns) - 1]
-            assert (edge.mono_ns - last) / 1e6 <= held + 500, "an output was ON for longer than allowed"
+            on_ms = (edge.mono_ns - last) / 1e6
+            assert on_ms <= held + 500, f"{board.profile} {relay}: ON for {on_ms:.0f} of at most {held} ms"

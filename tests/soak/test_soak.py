@@ -24,10 +24,10 @@ async def play(state: Path, grants: int, longest_life_s: float) -> None:
 
 @pytest.mark.timeout(400)
 async def test_fault_17_a_few_hundred_grants_under_faults_and_kills(tmp_path: Path) -> None:
-    await play(tmp_path, 300, 1.5)
+    await play(tmp_path, 300, 5.0)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_soak(tmp_path: Path) -> None:
-    await play(tmp_path, GRANTS, 4.0)
+    await play(tmp_path, GRANTS, 6.0)
