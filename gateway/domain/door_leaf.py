@@ -24,9 +24,8 @@ def look(config: DoorConfig, state: DoorState, before_ns: int | None, now_ns: in
 
 def _seen_again(config: DoorConfig, state: DoorState, now_ns: int, *, says_open: bool) -> DoorState:
     """The contact can be read again. Who opened it meanwhile is not known; that it is shut now is."""
-    unexplained = (
-        says_open and _was_shut(state) and not _covered(config, state, state.dark_since_ns or now_ns)
-    )
+    since_ns = state.known_ns or state.dark_since_ns or now_ns
+    unexplained = says_open and _was_shut(state) and not _covered(config, state, since_ns)
     state = replace(
         state,
         open=says_open,
@@ -54,7 +53,13 @@ def _covered(config: DoorConfig, state: DoorState, since_ns: int) -> bool:
 def unreadable(state: DoorState) -> DoorState:
     """Nothing is known of the sensors any more."""
     return replace(
-        state, seen_ns=None, on=dict.fromkeys(state.on), output_on=None, open=None, changing_ns=None
+        state,
+        known_ns=state.seen_ns or state.known_ns,
+        seen_ns=None,
+        on=dict.fromkeys(state.on),
+        output_on=None,
+        open=None,
+        changing_ns=None,
     )
 
 

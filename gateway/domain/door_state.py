@@ -106,6 +106,8 @@ class DoorState:
     """The phase rests on the relay alone: there is no contact to prove it."""
     seen_ns: int | None = None
     """When the sensors were last read; None when they cannot be."""
+    known_ns: int | None = None
+    """The last look before the sensors could not be read: whatever happened may have happened just after."""
     dark_since_ns: int | None = None
     """Since when the contact or the fire input cannot be read."""
     told_ns: int = 0

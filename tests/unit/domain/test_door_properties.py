@@ -7,10 +7,10 @@ nothing; one that is ticked only when it asks must say the same at the same time
 import itertools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.door_machine import due_ns
@@ -245,7 +245,13 @@ def test_ticks_that_are_asked_for_are_enough(
     assert (asked.state.phase, asked.state.alarms) == (always.state.phase, always.state.alarms)
 
 
+SHUT = Look(contact=False, rex=False, fire=False, bolt=False, output_on=False, press=False)
+PRESSED_THEN_DARK = [(0, replace(SHUT, press=True)), (10, SHUT), (16, replace(SHUT, contact=True))]
+"""The last look before the dark fell into the time after a request to exit."""
+
+
 @given(PLAYS, CONFIGS)
+@example(PRESSED_THEN_DARK, {"relock": Relock.TIME, "rex_unlocks": False, "fitted": FITTED})
 @settings(max_examples=150, deadline=None)
 def test_an_alarm_is_raised_and_cleared_in_turn(
     play: list[tuple[int, Deed]], settings: dict[str, object]
